@@ -1,0 +1,1 @@
+//! Definition to compiled: names resolved, paths and templates compiled, one file a check.

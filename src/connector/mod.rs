@@ -1,0 +1,1 @@
+//! A compiled connector becomes requests: HTTP and files, with the same file names in each.

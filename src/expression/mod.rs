@@ -1,0 +1,1 @@
+//! JSONPath, templates, enum tables and types: compile and evaluate.

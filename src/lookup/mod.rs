@@ -1,0 +1,1 @@
+//! Matching rules: index, cache and fallback; asks connectors for records.

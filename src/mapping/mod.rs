@@ -1,0 +1,1 @@
+//! Applying compiled rules to a batch, in two halves: prepare and finish.

@@ -1,0 +1,1 @@
+//! Local stand-ins of business systems, for rehearsal, demonstrations and tests.

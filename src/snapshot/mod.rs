@@ -1,0 +1,1 @@
+//! Journals, Parquet files and manifests: the only module that names arrow and parquet types.
