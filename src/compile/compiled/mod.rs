@@ -1,0 +1,14 @@
+//! A checked pipeline: every name resolved to an index, every path and template compiled, every default applied.
+//!
+//! `compile` makes these types from `definition`; `mapping`, `connector`, `lookup` and `run` execute them. Nothing here is
+//! optional because the user might have left it out: an `Option` that remains means "this pipeline does not do that".
+
+mod connector;
+mod flow;
+mod pipeline;
+mod rule;
+
+pub use connector::*;
+pub use flow::*;
+pub use pipeline::*;
+pub use rule::*;
