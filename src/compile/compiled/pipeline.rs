@@ -246,4 +246,3 @@ pub enum OnMany {
     /// The target's field is left as it is.
     Keep,
 }
-
