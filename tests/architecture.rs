@@ -51,7 +51,11 @@ fn all_sources() -> Vec<(PathBuf, String)> {
 
 fn module_of(path: &Path) -> String {
     let first = path.components().next().expect("a path has a part");
-    first.as_os_str().to_string_lossy().trim_end_matches(".rs").to_owned()
+    first
+        .as_os_str()
+        .to_string_lossy()
+        .trim_end_matches(".rs")
+        .to_owned()
 }
 
 #[test]
@@ -65,11 +69,21 @@ fn dependencies_point_one_way() {
         for (number, line) in text.lines().enumerate() {
             let code = line.split("//").next().unwrap_or_default();
             for mention in code.split("crate::").skip(1) {
-                let name: String = mention.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-                let above = ORDER.iter().position(|other| *other == name).is_some_and(|other| other < position);
+                let name: String = mention
+                    .chars()
+                    .take_while(|c| c.is_alphanumeric() || *c == '_')
+                    .collect();
+                let above = ORDER
+                    .iter()
+                    .position(|other| *other == name)
+                    .is_some_and(|other| other < position);
                 let stands_apart = name == "sandbox" && module != "cli";
                 if above || stands_apart {
-                    upward.push(format!("src/{}:{}: {module} uses {name}", path.display(), number + 1));
+                    upward.push(format!(
+                        "src/{}:{}: {module} uses {name}",
+                        path.display(),
+                        number + 1
+                    ));
                 }
             }
         }
@@ -91,7 +105,11 @@ fn the_sandbox_stands_apart() {
             }
         }
     }
-    assert!(uses.is_empty(), "the sandbox uses the engine that it tests:\n{}", uses.join("\n"));
+    assert!(
+        uses.is_empty(),
+        "the sandbox uses the engine that it tests:\n{}",
+        uses.join("\n")
+    );
 }
 
 #[test]
@@ -109,7 +127,11 @@ fn vendors_are_named_only_by_their_stand_ins() {
             }
         }
     }
-    assert!(named.is_empty(), "vendors named outside `sandbox/`:\n{}", named.join("\n"));
+    assert!(
+        named.is_empty(),
+        "vendors named outside `sandbox/`:\n{}",
+        named.join("\n")
+    );
 }
 
 #[test]
@@ -120,5 +142,9 @@ fn files_have_one_reason_to_exist() {
         .filter(|(_, lines)| *lines > 600)
         .map(|(path, lines)| format!("src/{}: {lines} lines", path.display()))
         .collect();
-    assert!(long.is_empty(), "files that outgrew their reason:\n{}", long.join("\n"));
+    assert!(
+        long.is_empty(),
+        "files that outgrew their reason:\n{}",
+        long.join("\n")
+    );
 }

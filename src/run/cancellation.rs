@@ -48,7 +48,6 @@ impl Cancellation {
 
     /// The signal that stopped it, if one did.
     pub fn signal(&self) -> Option<i32> {
-        self.is_stopped()
-            .then(|| self.signal.load(Ordering::SeqCst))
+        self.is_stopped().then(|| self.signal.load(Ordering::SeqCst))
     }
 }

@@ -57,11 +57,7 @@ pub enum LoggingError {
 ///
 /// # Errors
 /// When `CROSSWALK_LOG` is set and is not a filter, or when it was called before.
-pub fn start(
-    options: &LoggingOptions,
-    secrets: Arc<Secrets>,
-    screen: Screen,
-) -> Result<(), LoggingError> {
+pub fn start(options: &LoggingOptions, secrets: Arc<Secrets>, screen: Screen) -> Result<(), LoggingError> {
     let filter = match std::env::var(VARIABLE) {
         Ok(text) if !text.trim().is_empty() => {
             EnvFilter::try_new(text).map_err(|source| LoggingError::Filter { source })?
@@ -126,9 +122,7 @@ impl Write for Event<'_> {
 impl Drop for Event<'_> {
     fn drop(&mut self) {
         if !self.text.is_empty() {
-            self.writer
-                .screen
-                .write(&self.writer.secrets.replace(&self.text));
+            self.writer.screen.write(&self.writer.secrets.replace(&self.text));
         }
     }
 }

@@ -216,10 +216,7 @@ fn describe_flow(flow: &FlowCounters) -> String {
 }
 
 fn describe_connection(connection: &ConnectionCounters, rate: f64) -> String {
-    let mut text = format!(
-        "{} requests, {rate:.1}/s",
-        grouped(connection.requests.get())
-    );
+    let mut text = format!("{} requests, {rate:.1}/s", grouped(connection.requests.get()));
     if connection.pages.get() > 0 {
         let _ = write!(text, ", {} pages", grouped(connection.pages.get()));
     }

@@ -44,10 +44,7 @@ impl Secrets {
         let encoded = utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string();
         let mut finders = self.finders.write().unwrap_or_else(PoisonError::into_inner);
         for form in [secret, encoded.as_str()] {
-            if !finders
-                .iter()
-                .any(|known| known.needle() == form.as_bytes())
-            {
+            if !finders.iter().any(|known| known.needle() == form.as_bytes()) {
                 finders.push(Finder::new(form).into_owned());
             }
         }
@@ -109,10 +106,7 @@ mod tests {
         let secrets = Secrets::new();
         secrets.add("abcdef");
         secrets.add("abcdef-ghijkl");
-        assert_eq!(
-            replaced(&secrets, "abcdef-ghijkl abcdef"),
-            "[secret] [secret]"
-        );
+        assert_eq!(replaced(&secrets, "abcdef-ghijkl abcdef"), "[secret] [secret]");
     }
 
     #[test]
