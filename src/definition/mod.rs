@@ -1,1 +1,36 @@
-//! The serde structs of the two kinds of YAML file, exactly as written.
+//! The two kinds of YAML file as serde structs, exactly as the user wrote them: nothing is resolved, no default is
+//! filled in.
+//!
+//! [`Pipeline`] is the file that is run, [`Connector`] the description of a system's API. `compile` turns both into
+//! what runs, and reports what is wrong with the help of `document`'s spans. The doc comments of the words are their
+//! documentation: [`pipeline_schema`] and [`connector_schema`] turn them into the JSON Schemas that editors use, and
+//! [`reference`] into the reference page.
+//!
+//! Three kinds of word have a short form besides a map: a rule (`subject: $.subject`), a choice (`on_null: keep`) and
+//! a list of one. They are read by the visitors in `shape`.
+
+mod connector;
+mod flow;
+mod literal;
+mod lookup;
+mod pages;
+mod pipeline;
+mod request;
+mod rule;
+mod schema;
+mod shape;
+mod stream;
+mod text;
+
+pub use connector::*;
+pub use flow::*;
+pub use literal::*;
+pub use lookup::*;
+pub use pages::*;
+pub use pipeline::*;
+pub use request::*;
+pub use rule::*;
+pub use schema::{connector_schema, pipeline_schema};
+pub use shape::{OneKey, OneOrMany, ShortForm, ShortOrLong};
+pub use stream::*;
+pub use text::*;
