@@ -320,7 +320,7 @@ pub struct Relationship {
 /// What a record of a stream may hold: read from `schemas/records/*.json` (JSON Schema 2020-12, a subset).
 #[derive(Debug, Default)]
 pub struct RecordSchema {
-    /// Fields by dotted name, in the file's order.
+    /// Fields by dotted name, in the file's order; what stands in a list is named with `[]` (`emails[].email`).
     pub fields: IndexMap<String, FieldSchema>,
     /// Whether fields that are not listed may exist (`additionalProperties`).
     pub open: bool,
@@ -343,6 +343,8 @@ pub struct FieldSchema {
     pub required: bool,
     /// Cannot be written.
     pub read_only: bool,
+    /// Whether members that are not listed may stand below it.
+    pub open: bool,
 }
 
 /// Reading a stream from its start or from a cursor.
