@@ -278,6 +278,8 @@ pub struct Stream {
     pub list: Option<List>,
     /// Reading one record by key; sees `key`.
     pub get: Option<Request>,
+    /// Side-loaded records in the answer of `get`.
+    pub get_joins: Vec<SideLoad>,
     /// By what it can be found.
     pub find: Vec<Find>,
     /// Writing one record.

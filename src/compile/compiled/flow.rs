@@ -1,6 +1,6 @@
 //! Flows: records of one stream to one sink.
 
-use super::{Condition, ConnectionId, FlowId, LookupUse, Match, OnMany, OnNone, Row, WritePolicy};
+use super::{Condition, ConnectionId, FlowId, LookupUse, Match, OnMany, OnNone, Row, Source, WritePolicy};
 use crate::expression::{Normalizer, Path, Projection, TargetType, Template};
 
 /// A one-way flow.
@@ -100,8 +100,8 @@ pub struct Join {
 /// Survivorship among records that are the same thing.
 #[derive(Debug)]
 pub struct OnePer {
-    /// What makes them the same.
-    pub same: Path,
+    /// What makes them the same; null is the same as nothing else.
+    pub same: Source,
     /// Applied before comparing.
     pub normalize: Vec<Normalizer>,
     /// The best record by these, in order; the losers are `$.others`.
@@ -153,10 +153,10 @@ pub enum OnFrozen {
 /// How much a run may change before it is stopped.
 #[derive(Clone, Debug)]
 pub struct Guard {
-    /// At most this share of the flow's linked pairs may be updated or deleted, 0 to 1.
-    pub change_at_most: Option<f64>,
-    /// At most this many records may be deleted.
-    pub delete_at_most: Option<u64>,
+    /// So many records may be created or updated; a share is of the flow's linked pairs.
+    pub change_at_most: Allowance,
+    /// So many records may be deleted; a share is of the flow's linked pairs.
+    pub delete_at_most: Allowance,
 }
 
 /// How many records may be rejected.
@@ -171,7 +171,7 @@ pub struct RejectBudget {
 /// A bound on a number of records.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Allowance {
-    /// A share of the records read, 0 to 1.
+    /// A share of what the bound speaks of (the records read, the linked pairs), 0 to 1.
     Share(f64),
     /// That many.
     Count(u64),

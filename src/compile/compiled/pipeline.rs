@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use super::{Connector, Flow, Row};
+use super::{Connector, Flow, Row, Shape};
 use crate::expression::{Normalizer, Path, Template, Value};
 
 /// A pipeline that is ready to run.
@@ -112,6 +112,8 @@ pub enum OnNull {
     Keep,
     /// Null is written.
     Clear,
+    /// The record is left out and counted as filtered.
+    Skip,
     /// Treated as a lookup that found nothing.
     AsNone,
     /// This value is used instead.
@@ -127,6 +129,8 @@ pub enum OnUnknown {
     Keep,
     /// Null is written.
     Clear,
+    /// The record is left out and counted as filtered.
+    Skip,
     /// This value is used instead.
     Const(Value<'static>),
 }
@@ -144,8 +148,9 @@ pub struct Lookup {
     pub attempts: Vec<Match>,
     /// Constant conditions: a found record counts only if each path's value is among the values.
     pub conditions: Vec<Condition>,
-    /// Of several, those for which the first fitting preference holds.
-    pub prefer: Vec<Match>,
+    /// Of several, those that meet the first of these that any of them meets: all conditions of one entry together.
+    /// Their templates see `given` as well.
+    pub prefer: Vec<Vec<Condition>>,
     /// Applied to both sides of every comparison.
     pub normalize: Vec<Normalizer>,
     /// Read the whole stream once, or ask for each key.
@@ -189,13 +194,13 @@ pub enum MatchValue {
     Link(super::Link),
 }
 
-/// A constant condition on a record.
+/// A condition on a record.
 #[derive(Debug)]
 pub struct Condition {
-    /// Where the record has the value.
+    /// Where the record has the value; with several nodes one must fit.
     pub path: Path,
-    /// What it may be: constants, or templates that see `params` and `connections`, evaluated once.
-    pub values: Vec<Template>,
+    /// What it may be: constants ([`Shape::Const`]), or templates that see `params` and `connections`, evaluated once.
+    pub values: Vec<Shape>,
 }
 
 /// How a lookup gets its records.

@@ -2,6 +2,7 @@
 //!
 //! value -> each/as -> take -> default -> enum -> lookup -> then -> type -> checks. A list value (an `each` without
 //! `take`) goes through enum, lookup and `then` element by element.
+//! `as` beside an enum or a lookup and without `take` is compiled to `then`, so that it shapes what those made.
 
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ pub struct Row {
     /// Brings several nodes or elements to one.
     pub take: Option<Take>,
     /// Used when the value is null: a constant, or a template that sees what `input` sees.
-    pub default: Option<Template>,
+    pub default: Option<Shape>,
     /// Translates the value.
     pub enumeration: Option<EnumUse>,
     /// Resolves the value to another record's key.
@@ -65,13 +66,22 @@ pub enum Input {
     FirstOf(Vec<Alternative>),
     /// One value for each node of `items`, each made by `shape` (which sees `value`), or as it is.
     Each {
-        /// The elements.
-        items: Path,
+        /// The elements: the nodes of a path, or the items of a computed list.
+        items: Source,
         /// What each becomes.
         shape: Option<Shape>,
     },
     /// The key of the record that a flow linked to one of ours.
     Link(Link),
+}
+
+/// A value that is selected or computed.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// A JSONPath.
+    Select(Path),
+    /// A template.
+    Compute(Template),
 }
 
 /// One alternative of `first_of`.
@@ -114,8 +124,8 @@ pub struct LookupUse {
 pub struct Link {
     /// The flow whose links are read.
     pub flow: FlowId,
-    /// Our side's key; `None`: the record's own key.
-    pub key: Option<Path>,
+    /// The other source record's key; `None`: the record's own key (with [`super::Flow::of`], its parent's).
+    pub key: Option<Source>,
     /// What happens while there is no link; `Wait` unless said otherwise.
     pub on_none: Arc<OnNone>,
 }
@@ -127,6 +137,8 @@ pub enum Shape {
     Const(Value<'static>),
     /// A template; a single expression keeps its type.
     Template(Template),
+    /// Selected from what the templates beside it see as `value`.
+    Select(Path),
     /// An array.
     List(Vec<Shape>),
     /// An object.
