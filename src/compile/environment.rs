@@ -59,14 +59,20 @@ pub struct Overrides<'a> {
 impl std::fmt::Debug for Overrides<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let names: Vec<&String> = self.values.keys().collect();
-        formatter.debug_struct("Overrides").field("names", &names).finish_non_exhaustive()
+        formatter
+            .debug_struct("Overrides")
+            .field("names", &names)
+            .finish_non_exhaustive()
     }
 }
 
 impl<'a> Overrides<'a> {
     /// Lays values over `below`.
     pub fn new(values: impl IntoIterator<Item = (String, String)>, below: &'a dyn Environment) -> Self {
-        Overrides { values: values.into_iter().collect(), below }
+        Overrides {
+            values: values.into_iter().collect(),
+            below,
+        }
     }
 }
 
@@ -76,7 +82,11 @@ impl Environment for Overrides<'_> {
     }
 
     fn problem(&self, name: &str) -> Option<String> {
-        if self.values.contains_key(name) { None } else { self.below.problem(name) }
+        if self.values.contains_key(name) {
+            None
+        } else {
+            self.below.problem(name)
+        }
     }
 }
 
@@ -96,7 +106,10 @@ mod tests {
 
     #[test]
     fn an_override_hides_what_lies_below() {
-        let below = Overrides::new([("A".into(), "1".into()), ("B".into(), "2".into())], &EmptyEnvironment);
+        let below = Overrides::new(
+            [("A".into(), "1".into()), ("B".into(), "2".into())],
+            &EmptyEnvironment,
+        );
         let above = Overrides::new([("A".into(), "3".into())], &below);
         assert_eq!(above.get("A").as_deref(), Some("3"));
         assert_eq!(above.get("B").as_deref(), Some("2"));

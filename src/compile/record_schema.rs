@@ -60,13 +60,25 @@ pub struct ReadSchema {
 /// # Errors
 /// A file cannot be read, is not JSON, or uses the understood keywords in another way than JSON Schema has them.
 pub fn read_record_schema(path: &FilePath) -> Result<ReadSchema, RecordSchemaError> {
-    let mut reader = Reader { documents: IndexMap::new() };
+    let mut reader = Reader {
+        documents: IndexMap::new(),
+    };
     reader.load(path)?;
     let mut fields = IndexMap::new();
-    let root = Place { file: path.to_owned(), pointer: String::new() };
+    let root = Place {
+        file: path.to_owned(),
+        pointer: String::new(),
+    };
     let open = reader.object(&root, "", true, false, &mut fields, 0)?;
-    let files = reader.documents.into_iter().map(|(path, (text, _))| (path, text)).collect();
-    Ok(ReadSchema { schema: RecordSchema { fields, open }, files })
+    let files = reader
+        .documents
+        .into_iter()
+        .map(|(path, (text, _))| (path, text))
+        .collect();
+    Ok(ReadSchema {
+        schema: RecordSchema { fields, open },
+        files,
+    })
 }
 
 /// A node of a schema document.
@@ -79,11 +91,18 @@ struct Place {
 impl Place {
     fn child(&self, key: &str) -> Place {
         let key = key.replace('~', "~0").replace('/', "~1");
-        Place { file: self.file.clone(), pointer: format!("{}/{key}", self.pointer) }
+        Place {
+            file: self.file.clone(),
+            pointer: format!("{}/{key}", self.pointer),
+        }
     }
 
     fn error(&self, problem: impl Into<String>) -> RecordSchemaError {
-        RecordSchemaError::Schema { path: self.file.clone(), pointer: self.pointer.clone(), problem: problem.into() }
+        RecordSchemaError::Schema {
+            path: self.file.clone(),
+            pointer: self.pointer.clone(),
+            problem: problem.into(),
+        }
     }
 }
 
@@ -96,17 +115,24 @@ impl Reader {
         if self.documents.contains_key(path) {
             return Ok(());
         }
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| RecordSchemaError::Read { path: path.to_owned(), source })?;
-        let json = serde_json::from_str(&text)
-            .map_err(|source| RecordSchemaError::Json { path: path.to_owned(), source })?;
+        let text = std::fs::read_to_string(path).map_err(|source| RecordSchemaError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        let json = serde_json::from_str(&text).map_err(|source| RecordSchemaError::Json {
+            path: path.to_owned(),
+            source,
+        })?;
         self.documents.insert(path.to_owned(), (text, json));
         Ok(())
     }
 
     fn node(&self, place: &Place) -> Result<Json, RecordSchemaError> {
         let document = self.documents.get(&place.file).map(|(_, json)| json);
-        document.and_then(|json| json.pointer(&place.pointer)).cloned().ok_or_else(|| place.error("there is nothing"))
+        document
+            .and_then(|json| json.pointer(&place.pointer))
+            .cloned()
+            .ok_or_else(|| place.error("there is nothing"))
     }
 
     /// Follows `$ref`; members beside it (`readOnly`, `description`) hold as well.
@@ -115,16 +141,22 @@ impl Reader {
         let mut beside = serde_json::Map::new();
         for _ in 0..DEPTH {
             let node = self.node(&place)?;
-            let Json::Object(members) = node else { return Err(place.error("a schema is an object")) };
+            let Json::Object(members) = node else {
+                return Err(place.error("a schema is an object"));
+            };
             let Some(reference) = members.get("$ref") else {
                 let mut members = members;
                 members.extend(beside);
                 return Ok((place, Json::Object(members)));
             };
-            let Some(reference) = reference.as_str() else { return Err(place.error("`$ref` is a text")) };
+            let Some(reference) = reference.as_str() else {
+                return Err(place.error("`$ref` is a text"));
+            };
             let (file, pointer) = reference.split_once('#').unwrap_or((reference, ""));
             if file.contains("://") {
-                return Err(place.error(format!("`$ref: {reference}` leaves this folder; refer to a file beside this one")));
+                return Err(place.error(format!(
+                    "`$ref: {reference}` leaves this folder; refer to a file beside this one"
+                )));
             }
             for (key, value) in &members {
                 if key != "$ref" && !beside.contains_key(key) {
@@ -137,7 +169,10 @@ impl Reader {
                 place.file.parent().unwrap_or(FilePath::new("")).join(file)
             };
             self.load(&target)?;
-            place = Place { file: target, pointer: pointer.to_owned() };
+            place = Place {
+                file: target,
+                pointer: pointer.to_owned(),
+            };
         }
         Err(place.error("`$ref` goes round in a circle"))
     }
@@ -174,8 +209,19 @@ impl Reader {
         let place = place.child("properties");
         for name in names {
             let field_required = required && required_names.contains(&name);
-            let full = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
-            self.field(&place.child(&name), &full, field_required, read_only, fields, depth)?;
+            let full = if prefix.is_empty() {
+                name.clone()
+            } else {
+                format!("{prefix}.{name}")
+            };
+            self.field(
+                &place.child(&name),
+                &full,
+                field_required,
+                read_only,
+                fields,
+                depth,
+            )?;
         }
         Ok(open)
     }
@@ -214,7 +260,14 @@ impl Reader {
         let open = if is_object && node.get("properties").is_some() {
             self.object(&place, name, required, read_only, fields, depth + 1)?
         } else if is_list && node.get("items").is_some_and(Json::is_object) {
-            self.field(&place.child("items"), &format!("{name}[]"), false, read_only, fields, depth + 1)?;
+            self.field(
+                &place.child("items"),
+                &format!("{name}[]"),
+                false,
+                read_only,
+                fields,
+                depth + 1,
+            )?;
             false
         } else {
             is_object || is_list || fields.get(name).is_none_or(|field| field.types.is_empty())
@@ -227,7 +280,9 @@ impl Reader {
 }
 
 fn types_of(node: &Json, place: &Place) -> Result<Vec<String>, RecordSchemaError> {
-    const KNOWN: [&str; 7] = ["null", "boolean", "integer", "number", "string", "array", "object"];
+    const KNOWN: [&str; 7] = [
+        "null", "boolean", "integer", "number", "string", "array", "object",
+    ];
     let named: Vec<&str> = match node.get("type") {
         None => Vec::new(),
         Some(Json::String(name)) => vec![name],
@@ -235,7 +290,10 @@ fn types_of(node: &Json, place: &Place) -> Result<Vec<String>, RecordSchemaError
         Some(_) => return Err(place.error("`type` is a name or a list of names")),
     };
     match named.iter().find(|name| !KNOWN.contains(name)) {
-        Some(unknown) => Err(place.error(format!("`{unknown}` is not a type; types are {}", KNOWN.join(", ")))),
+        Some(unknown) => Err(place.error(format!(
+            "`{unknown}` is not a type; types are {}",
+            KNOWN.join(", ")
+        ))),
         None => Ok(named.into_iter().map(str::to_owned).collect()),
     }
 }
@@ -247,7 +305,11 @@ fn values_of(node: &Json, place: &Place) -> Result<Option<Vec<String>>, RecordSc
         (None, Some(value)) => vec![value.clone()],
         (None, None) => return Ok(None),
     };
-    let texts = values.iter().filter(|value| !value.is_null()).map(json_text).collect();
+    let texts = values
+        .iter()
+        .filter(|value| !value.is_null())
+        .map(json_text)
+        .collect();
     Ok(Some(texts))
 }
 
@@ -297,12 +359,26 @@ mod tests {
         let names: Vec<&str> = schema.fields.keys().map(String::as_str).collect();
         assert_eq!(
             names,
-            ["subject", "status", "status.id", "owner", "owner.email", "emails", "emails[]", "emails[].email", "custom", "note"]
+            [
+                "subject",
+                "status",
+                "status.id",
+                "owner",
+                "owner.email",
+                "emails",
+                "emails[]",
+                "emails[].email",
+                "custom",
+                "note"
+            ]
         );
         assert!(!schema.open);
         assert_eq!(schema.fields["subject"].max_length, Some(255));
         assert!(schema.fields["subject"].required && schema.fields["status.id"].required);
-        assert_eq!(schema.fields["status.id"].values.as_deref(), Some(&["open".to_owned(), "closed".to_owned()][..]));
+        assert_eq!(
+            schema.fields["status.id"].values.as_deref(),
+            Some(&["open".to_owned(), "closed".to_owned()][..])
+        );
         assert!(schema.fields["owner.email"].read_only && !schema.fields["owner"].open);
         assert!(schema.fields["custom"].open && !schema.fields["emails"].open);
         assert!(schema.fields["note"].nullable && schema.fields["note"].types == ["string"]);
@@ -319,9 +395,18 @@ mod tests {
         for (text, part) in [
             (r#"{"properties": {"a": {"type": "text"}}}"#, "/properties/a"),
             (r#"{"properties": {"a": {"enum": "x"}}}"#, "`enum` is a list"),
-            (r##"{"properties": {"a": {"$ref": "#/$defs/b"}}, "$defs": {"b": {"$ref": "#/properties/a"}}}"##, "circle"),
-            (r##"{"properties": {"a": {"type": "object", "properties": {"b": {"$ref": "#/properties/a"}}}}}"##, "nested"),
-            (r#"{"properties": {"a": {"$ref": "https://example.com/x.json"}}}"#, "leaves"),
+            (
+                r##"{"properties": {"a": {"$ref": "#/$defs/b"}}, "$defs": {"b": {"$ref": "#/properties/a"}}}"##,
+                "circle",
+            ),
+            (
+                r##"{"properties": {"a": {"type": "object", "properties": {"b": {"$ref": "#/properties/a"}}}}}"##,
+                "nested",
+            ),
+            (
+                r#"{"properties": {"a": {"$ref": "https://example.com/x.json"}}}"#,
+                "leaves",
+            ),
             ("{", "not JSON"),
         ] {
             let error = read(text).unwrap_err().to_string();
