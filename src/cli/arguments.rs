@@ -5,6 +5,7 @@ use tracing::level_filters::LevelFilter;
 
 use super::completions;
 use super::exit;
+use super::schema;
 use crate::telemetry::logging::{LogFormat, LoggingOptions};
 
 /// Move records between business systems by tables written in YAML.
@@ -56,6 +57,8 @@ pub struct Global {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Print the JSON Schema of pipeline or connector files, for editors
+    Schema(schema::Schema),
     /// Print a completion script for a shell
     Completions(completions::Completions),
 }

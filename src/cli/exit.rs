@@ -90,12 +90,7 @@ impl Failure {
     pub(super) fn report(&self, context: &Context) {
         match context.global.log_format {
             LogFormatArgument::Json => {
-                let causes: Vec<String> = self
-                    .error
-                    .chain()
-                    .skip(1)
-                    .map(ToString::to_string)
-                    .collect();
+                let causes: Vec<String> = self.error.chain().skip(1).map(ToString::to_string).collect();
                 tracing::error!(causes = ?causes, exit_code = self.exit.code(), "{}", self.error);
             }
             LogFormatArgument::Text => {
@@ -103,9 +98,7 @@ impl Failure {
                 for cause in self.error.chain().skip(1) {
                     text.push_str(&format!("  because: {cause}\n"));
                 }
-                context
-                    .screen
-                    .write(&context.secrets.replace(text.as_bytes()));
+                context.screen.write(&context.secrets.replace(text.as_bytes()));
             }
         }
     }
@@ -136,8 +129,7 @@ mod tests {
         ] {
             assert_eq!(exit.code(), code, "{exit:?}");
             assert!(
-                HELP.split([' ', ',', '\n'])
-                    .any(|word| word == code.to_string()),
+                HELP.split([' ', ',', '\n']).any(|word| word == code.to_string()),
                 "{code} is not in the help"
             );
         }

@@ -7,6 +7,7 @@ mod arguments;
 mod completions;
 mod exit;
 mod output;
+mod schema;
 mod signals;
 mod summary;
 mod table;
@@ -73,9 +74,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn dispatch(context: &Context, command: Command) -> Result<Exit, Failure> {
     match command {
-        Command::Completions(arguments) => {
-            completions::generate(context, arguments, Arguments::command())
-        }
+        Command::Completions(arguments) => completions::generate(context, arguments, Arguments::command()),
+        Command::Schema(arguments) => schema::schema(context, &arguments),
     }
 }
 

@@ -30,10 +30,7 @@ impl Output {
     /// Writes text as it is. A reader that has gone (`| head`) is no failure: it has what it wanted.
     pub(super) fn print(self, text: &str) -> Result<(), Failure> {
         let mut stdout = io::stdout().lock();
-        match stdout
-            .write_all(text.as_bytes())
-            .and_then(|()| stdout.flush())
-        {
+        match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
             Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error)
                 .context("cannot write to standard output")
                 .map_err(Failure::storage),

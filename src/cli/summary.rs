@@ -35,8 +35,7 @@ const COLUMNS: [Column; 15] = [
 /// What a person reads after a run. `queue_command` lists the pipeline's queue, options included.
 pub(super) fn render(summary: &Summary, queue_command: &str) -> String {
     let mut text = String::new();
-    let lasted =
-        Duration::try_from(summary.ended.duration_since(summary.started)).unwrap_or_default();
+    let lasted = Duration::try_from(summary.ended.duration_since(summary.started)).unwrap_or_default();
     let _ = writeln!(
         text,
         "{}: {} (run {}, {}{})",
@@ -79,13 +78,11 @@ fn flows(flows: &[FlowSummary]) -> String {
         .filter(|(_, count, always)| *always || flows.iter().any(|flow| count(flow) > 0))
         .collect();
     let mut table = Table::new(
-        std::iter::once(("flow", Align::Left))
-            .chain(shown.iter().map(|(name, _, _)| (*name, Align::Right))),
+        std::iter::once(("flow", Align::Left)).chain(shown.iter().map(|(name, _, _)| (*name, Align::Right))),
     );
     for flow in flows {
         table.row(
-            std::iter::once(flow.flow.clone())
-                .chain(shown.iter().map(|(_, count, _)| grouped(count(flow)))),
+            std::iter::once(flow.flow.clone()).chain(shown.iter().map(|(_, count, _)| grouped(count(flow)))),
         );
     }
     table.render()
@@ -107,11 +104,7 @@ fn details(flows: &[FlowSummary]) -> String {
         for (field, times) in flow.fallbacks.iter().filter(|(_, times)| **times > 0) {
             row("fallback used", format!("{}.{field}", flow.flow), *times);
         }
-        for (lookup, times) in flow
-            .references_created
-            .iter()
-            .filter(|(_, times)| **times > 0)
-        {
+        for (lookup, times) in flow.references_created.iter().filter(|(_, times)| **times > 0) {
             row(
                 "record created by lookup",
                 format!("{}, {lookup}", flow.flow),
@@ -129,10 +122,7 @@ fn details(flows: &[FlowSummary]) -> String {
                 );
             }
             if values.len() > UNKNOWN_SHOWN {
-                let rest: u64 = values[UNKNOWN_SHOWN..]
-                    .iter()
-                    .map(|(_, times)| **times)
-                    .sum();
+                let rest: u64 = values[UNKNOWN_SHOWN..].iter().map(|(_, times)| **times).sum();
                 row(
                     "value not in enum table",
                     format!(
@@ -177,9 +167,7 @@ fn ending(ending: &Ending) -> String {
     match ending {
         Ending::Complete => "complete".to_owned(),
         Ending::CompleteWithRejects => "complete, some records wait in the queue".to_owned(),
-        Ending::RejectBudget => {
-            "stopped, more records were rejected than the pipeline allows".to_owned()
-        }
+        Ending::RejectBudget => "stopped, more records were rejected than the pipeline allows".to_owned(),
         Ending::Unreachable => "stopped, a system could not be reached".to_owned(),
         Ending::AuthRefused => "stopped, credentials or permissions were refused".to_owned(),
         Ending::Leased => "not started, another run of this pipeline is at work".to_owned(),
@@ -189,9 +177,7 @@ fn ending(ending: &Ending) -> String {
         Ending::Interrupted { signal } => {
             format!("interrupted by signal {signal}, the next run continues")
         }
-        Ending::Misconfigured => {
-            "stopped, a system refuses what the configuration asks for".to_owned()
-        }
+        Ending::Misconfigured => "stopped, a system refuses what the configuration asks for".to_owned(),
         Ending::Internal => "failed, this is a defect of crosswalk".to_owned(),
     }
 }
@@ -208,9 +194,7 @@ fn next_step(summary: &Summary, queue_command: &str) -> Option<String> {
         Ending::Interrupted { .. } | Ending::StoppedEarly => {
             Some("run again: it continues where this run stopped".to_owned())
         }
-        Ending::Unreachable => {
-            Some("run again when the system answers: nothing is lost".to_owned())
-        }
+        Ending::Unreachable => Some("run again when the system answers: nothing is lost".to_owned()),
         Ending::AuthRefused => {
             Some("correct the credentials, try them with `crosswalk check`, run again".to_owned())
         }

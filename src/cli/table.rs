@@ -73,10 +73,7 @@ pub(super) fn shorten(text: &str, width: usize) -> String {
     if line.chars().count() <= width {
         return line;
     }
-    line.chars()
-        .take(width.saturating_sub(1))
-        .chain(['…'])
-        .collect()
+    line.chars().take(width.saturating_sub(1)).chain(['…']).collect()
 }
 
 #[cfg(test)]
