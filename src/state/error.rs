@@ -76,9 +76,7 @@ pub enum StateError {
         holder: Option<Box<Holder>>,
     },
     /// A link would give one target two sources.
-    #[error(
-        "cannot link `{source_key}` of flow `{flow}` to `{target}`: that is linked to `{taken_by}`"
-    )]
+    #[error("cannot link `{source_key}` of flow `{flow}` to `{target}`: that is linked to `{taken_by}`")]
     LinkTaken {
         /// The flow.
         flow: String,
@@ -104,10 +102,7 @@ impl StateError {
     /// Whether the store itself is unusable (full, read-only, damaged, newer, locked), which has an exit code of its own.
     /// Otherwise another run holds the lease, or two records claim one target.
     pub fn is_unusable(&self) -> bool {
-        !matches!(
-            self,
-            StateError::LeaseHeld { .. } | StateError::LinkTaken { .. }
-        )
+        !matches!(self, StateError::LeaseHeld { .. } | StateError::LinkTaken { .. })
     }
 
     /// The error that a failure of SQLite on this file is.

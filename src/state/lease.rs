@@ -68,11 +68,7 @@ pub(super) struct FileLease {
 
 impl FileLease {
     /// Takes the lock of a pipeline beside the store at `state`.
-    pub(super) fn acquire(
-        state: &Path,
-        pipeline: &str,
-        holder: &Holder,
-    ) -> Result<Self, StateError> {
+    pub(super) fn acquire(state: &Path, pipeline: &str, holder: &Holder) -> Result<Self, StateError> {
         let path = companion(state, pipeline, "lock");
         let cannot_open = |source| StateError::CannotOpen {
             path: path.clone(),

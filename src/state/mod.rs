@@ -68,11 +68,7 @@ pub trait State: Debug + Send + Sync {
     fn cursor(&self, flow: FlowRef<'_>, stream: &str) -> Result<Option<StoredCursor>, StateError>;
 
     /// Links by source key; keys without a link are absent. A link may be a tombstone.
-    fn links(
-        &self,
-        flow: FlowRef<'_>,
-        sources: &[&str],
-    ) -> Result<HashMap<String, Link>, StateError>;
+    fn links(&self, flow: FlowRef<'_>, sources: &[&str]) -> Result<HashMap<String, Link>, StateError>;
 
     /// The other way round: source keys by target key, tombstones included.
     fn linked_sources(
@@ -93,11 +89,8 @@ pub trait State: Debug + Send + Sync {
     fn link_count(&self, flow: FlowRef<'_>) -> Result<u64, StateError>;
 
     /// Baselines by source key. One that was made in another canonical form is no baseline and is absent.
-    fn baselines(
-        &self,
-        flow: FlowRef<'_>,
-        sources: &[&str],
-    ) -> Result<HashMap<String, Baseline>, StateError>;
+    fn baselines(&self, flow: FlowRef<'_>, sources: &[&str])
+    -> Result<HashMap<String, Baseline>, StateError>;
 
     /// Stores all of a batch or nothing. Fails with [`StateError::LinkTaken`] when a target is already linked to another source.
     fn commit(&self, batch: &Batch) -> Result<Committed, StateError>;
@@ -180,12 +173,8 @@ pub trait State: Debug + Send + Sync {
     fn pause_budget(&self, budget: BudgetRef<'_>, until: Timestamp) -> Result<(), StateError>;
 
     /// Corrects a budget by what the system says is left of it at `now`; it is never raised by this.
-    fn correct_budget(
-        &self,
-        budget: BudgetRef<'_>,
-        remaining: u64,
-        now: Timestamp,
-    ) -> Result<(), StateError>;
+    fn correct_budget(&self, budget: BudgetRef<'_>, remaining: u64, now: Timestamp)
+    -> Result<(), StateError>;
 
     /// Notes that a run began.
     fn start_run(&self, start: &RunStart) -> Result<(), StateError>;

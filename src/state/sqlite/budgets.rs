@@ -7,10 +7,7 @@ use super::{Failure, micros, time};
 use crate::state::budget::Bucket;
 use crate::state::{BudgetDraw, BudgetGrant, BudgetRef};
 
-pub(super) fn draw(
-    transaction: &Transaction<'_>,
-    draw: &BudgetDraw<'_>,
-) -> Result<BudgetGrant, Failure> {
+pub(super) fn draw(transaction: &Transaction<'_>, draw: &BudgetDraw<'_>) -> Result<BudgetGrant, Failure> {
     let bucket = read(transaction, draw.budget)?.unwrap_or(Bucket {
         left: draw.capacity as f64,
         at: draw.now,
@@ -82,11 +79,7 @@ fn read(transaction: &Transaction<'_>, budget: BudgetRef<'_>) -> rusqlite::Resul
         .optional()
 }
 
-fn put(
-    transaction: &Transaction<'_>,
-    budget: BudgetRef<'_>,
-    bucket: Bucket,
-) -> rusqlite::Result<()> {
+fn put(transaction: &Transaction<'_>, budget: BudgetRef<'_>, bucket: Bucket) -> rusqlite::Result<()> {
     transaction
         .prepare_cached(
             "INSERT INTO budgets (connection, name, remaining, at, paused_until) VALUES (?1, ?2, ?3, ?4, ?5) \

@@ -6,9 +6,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, params};
 
 use super::{Failure, lookups, micros, queue, to_stored};
 use crate::state::baseline::encode_rows;
-use crate::state::{
-    Baseline, Batch, CANONICAL_FORM, Committed, CursorPut, FlowRef, LinkChange, StateError,
-};
+use crate::state::{Baseline, Batch, CANONICAL_FORM, Committed, CursorPut, FlowRef, LinkChange, StateError};
 
 pub(super) fn commit(transaction: &Transaction<'_>, batch: &Batch) -> Result<Committed, Failure> {
     let flow = make_flow(transaction, batch.flow_ref())?;
@@ -42,13 +40,12 @@ fn put_links(transaction: &Transaction<'_>, flow: i64, batch: &Batch) -> Result<
         "INSERT INTO links (flow, source, target) VALUES (?1, ?2, ?3) \
          ON CONFLICT (flow, source) DO UPDATE SET target = excluded.target, tombstone = 0",
     )?;
-    let mut end = transaction
-        .prepare_cached("UPDATE links SET tombstone = 1 WHERE flow = ?1 AND source = ?2")?;
+    let mut end =
+        transaction.prepare_cached("UPDATE links SET tombstone = 1 WHERE flow = ?1 AND source = ?2")?;
     let mut end_baseline = transaction.prepare_cached(
         "DELETE FROM baselines WHERE link = (SELECT id FROM links WHERE flow = ?1 AND source = ?2)",
     )?;
-    let mut forget =
-        transaction.prepare_cached("DELETE FROM links WHERE flow = ?1 AND source = ?2")?;
+    let mut forget = transaction.prepare_cached("DELETE FROM links WHERE flow = ?1 AND source = ?2")?;
     for change in &batch.links {
         match change {
             LinkChange::Put { source, target } => {
@@ -103,10 +100,9 @@ fn put_baselines(
     flow: i64,
     baselines: &[(String, Baseline)],
 ) -> Result<(), Failure> {
-    let mut number =
-        transaction.prepare_cached("SELECT id FROM links WHERE flow = ?1 AND source = ?2")?;
-    let mut insert = transaction
-        .prepare_cached("INSERT INTO links (flow, source) VALUES (?1, ?2) RETURNING id")?;
+    let mut number = transaction.prepare_cached("SELECT id FROM links WHERE flow = ?1 AND source = ?2")?;
+    let mut insert =
+        transaction.prepare_cached("INSERT INTO links (flow, source) VALUES (?1, ?2) RETURNING id")?;
     let mut put = transaction.prepare_cached(
         "INSERT INTO baselines (link, source_version, sequence, form, row_list, whole, rows) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (link) DO UPDATE SET \

@@ -43,11 +43,7 @@ pub(super) fn put(transaction: &Transaction<'_>, intents: &[Intent]) -> Result<(
     Ok(())
 }
 
-pub(super) fn set_job(
-    transaction: &Transaction<'_>,
-    intents: &[Uuid],
-    job: &str,
-) -> Result<(), Failure> {
+pub(super) fn set_job(transaction: &Transaction<'_>, intents: &[Uuid], job: &str) -> Result<(), Failure> {
     let mut set = transaction.prepare_cached("UPDATE intents SET job = ?2 WHERE id = ?1")?;
     for intent in intents {
         set.execute([intent.to_string().as_str(), job])?;
@@ -68,9 +64,7 @@ pub(super) fn open(connection: &Connection, pipeline: &str) -> rusqlite::Result<
 
 fn intent(row: &Row<'_>) -> rusqlite::Result<Intent> {
     let baseline = match row.get_ref(9)?.as_str_or_null()? {
-        Some(text) => {
-            Some(serde_json::from_str(text).map_err(|error| unreadable("baseline", error))?)
-        }
+        Some(text) => Some(serde_json::from_str(text).map_err(|error| unreadable("baseline", error))?),
         None => None,
     };
     let create = match (row.get(10)?, row.get(11)?, row.get(12)?) {
@@ -146,9 +140,7 @@ pub(super) fn claim(
                 })
             })
             .optional()?;
-        let claim = stored.map_or(Claim::Won, |stored| {
-            stored.answer(pipeline, run, believe_after)
-        });
+        let claim = stored.map_or(Claim::Won, |stored| stored.answer(pipeline, run, believe_after));
         if claim == Claim::Won {
             put.execute(params![
                 key.connection,
@@ -184,21 +176,12 @@ impl StoredClaim {
     }
 }
 
-pub(super) fn release(
-    transaction: &Transaction<'_>,
-    run: Uuid,
-    keys: &[CreateKey],
-) -> Result<(), Failure> {
+pub(super) fn release(transaction: &Transaction<'_>, run: Uuid, keys: &[CreateKey]) -> Result<(), Failure> {
     let mut release = transaction.prepare_cached(
         "DELETE FROM creates WHERE connection = ?1 AND stream = ?2 AND key = ?3 AND run = ?4 AND created_key IS NULL",
     )?;
     for key in keys {
-        release.execute(params![
-            key.connection,
-            key.stream,
-            key.key,
-            run.to_string()
-        ])?;
+        release.execute(params![key.connection, key.stream, key.key, run.to_string()])?;
     }
     Ok(())
 }

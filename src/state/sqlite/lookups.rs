@@ -66,10 +66,7 @@ pub(super) fn expire(transaction: &Transaction<'_>, now: Timestamp) -> Result<u6
     Ok(removed as u64)
 }
 
-pub(super) fn fallbacks(
-    connection: &Connection,
-    flow: FlowRef<'_>,
-) -> rusqlite::Result<Vec<Fallback>> {
+pub(super) fn fallbacks(connection: &Connection, flow: FlowRef<'_>) -> rusqlite::Result<Vec<Fallback>> {
     let Some(flow) = flow_number(connection, flow)? else {
         return Ok(Vec::new());
     };
@@ -94,8 +91,7 @@ pub(super) fn put_fallbacks(
     known_anew: &[String],
     fallbacks: &[Fallback],
 ) -> rusqlite::Result<()> {
-    let mut forget =
-        transaction.prepare_cached("DELETE FROM fallbacks WHERE flow = ?1 AND source = ?2")?;
+    let mut forget = transaction.prepare_cached("DELETE FROM fallbacks WHERE flow = ?1 AND source = ?2")?;
     for source in known_anew {
         forget.execute(params![flow, source])?;
     }

@@ -27,9 +27,9 @@ use uuid::Uuid;
 
 use super::lease::{FileLease, PrivateLease};
 use super::{
-    Baseline, Batch, BudgetDraw, BudgetGrant, BudgetRef, CachedLookup, Claim, Committed, CreateKey,
-    Fallback, FlowRef, Holder, Intent, Lease, Link, QueueFilter, QueueItem, Run, RunEnd, RunStart,
-    State, StateError, Status, StoredCursor,
+    Baseline, Batch, BudgetDraw, BudgetGrant, BudgetRef, CachedLookup, Claim, Committed, CreateKey, Fallback,
+    FlowRef, Holder, Intent, Lease, Link, QueueFilter, QueueItem, Run, RunEnd, RunStart, State, StateError,
+    Status, StoredCursor,
 };
 
 /// How long another process may keep the file locked before that is an error.
@@ -74,16 +74,12 @@ impl SqliteState {
     /// A store that lives in this process only and is gone with it.
     pub fn in_memory() -> Result<Self, StateError> {
         let path = PathBuf::from(":memory:");
-        let connection = Connection::open_in_memory()
-            .map_err(|source| StateError::from_sqlite(&path, source))?;
+        let connection =
+            Connection::open_in_memory().map_err(|source| StateError::from_sqlite(&path, source))?;
         Self::prepare(connection, path, true)
     }
 
-    fn prepare(
-        mut connection: Connection,
-        path: PathBuf,
-        private: bool,
-    ) -> Result<Self, StateError> {
+    fn prepare(mut connection: Connection, path: PathBuf, private: bool) -> Result<Self, StateError> {
         let failed = |source| StateError::from_sqlite(&path, source);
         connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
         connection.set_prepared_statement_cache_capacity(64);
@@ -99,11 +95,9 @@ impl SqliteState {
             .map_err(failed)?;
         schema::migrate(&mut connection, &path)?;
         let digest_key = connection
-            .query_row(
-                "SELECT value FROM meta WHERE name = 'digest_key'",
-                [],
-                |row| row.get(0),
-            )
+            .query_row("SELECT value FROM meta WHERE name = 'digest_key'", [], |row| {
+                row.get(0)
+            })
             .map_err(failed)?;
         Ok(SqliteState {
             path,
@@ -120,19 +114,14 @@ impl SqliteState {
 
     /// A panic while the connection was held rolled its transaction back, so that the connection is good.
     fn connection(&self) -> MutexGuard<'_, Connection> {
-        self.connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn failed(&self, source: rusqlite::Error) -> StateError {
         StateError::from_sqlite(&self.path, source)
     }
 
-    fn read<T>(
-        &self,
-        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-    ) -> Result<T, StateError> {
+    fn read<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StateError> {
         let connection = self.connection();
         // One view of the file for all statements, and no lock taken anew for each.
         let transaction = connection
@@ -141,10 +130,7 @@ impl SqliteState {
         work(&transaction).map_err(|source| self.failed(source))
     }
 
-    fn write<T>(
-        &self,
-        work: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>,
-    ) -> Result<T, StateError> {
+    fn write<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>) -> Result<T, StateError> {
         let mut connection = self.connection();
         self.write_with(&mut connection, work)
     }
@@ -233,11 +219,7 @@ impl State for SqliteState {
         self.read(|connection| read::cursor(connection, flow, stream))
     }
 
-    fn links(
-        &self,
-        flow: FlowRef<'_>,
-        sources: &[&str],
-    ) -> Result<HashMap<String, Link>, StateError> {
+    fn links(&self, flow: FlowRef<'_>, sources: &[&str]) -> Result<HashMap<String, Link>, StateError> {
         self.read(|connection| read::links(connection, flow, sources))
     }
 
@@ -293,9 +275,7 @@ impl State for SqliteState {
         keys: &[CreateKey],
         believe_after: Timestamp,
     ) -> Result<Vec<Claim>, StateError> {
-        self.write_durably(|transaction| {
-            intents::claim(transaction, pipeline, run, keys, believe_after)
-        })
+        self.write_durably(|transaction| intents::claim(transaction, pipeline, run, keys, believe_after))
     }
 
     fn release_creates(&self, run: Uuid, keys: &[CreateKey]) -> Result<(), StateError> {
@@ -400,9 +380,7 @@ fn make_file(path: &Path) -> Result<(), StateError> {
         let path = path.to_owned();
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StateError::Full { path },
-            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied
-                if path.exists() =>
-            {
+            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied if path.exists() => {
                 StateError::ReadOnly { path }
             }
             _ => StateError::CannotOpen { path, source },
@@ -443,10 +421,7 @@ fn to_limit(limit: usize) -> i64 {
 }
 
 /// A stored value that does not mean anything: the file was damaged or edited.
-fn unreadable(
-    column: &str,
-    reason: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-) -> rusqlite::Error {
+fn unreadable(column: &str, reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> rusqlite::Error {
     let reason: Box<dyn std::error::Error + Send + Sync> = reason.into();
     rusqlite::Error::FromSqlConversionFailure(
         0,

@@ -4,9 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::read::flow_number;
 use super::{Failure, micros, run_id, time, to_count, to_limit, to_stored, unreadable};
-use crate::state::{
-    FlowRef, QueueClear, QueueFilter, QueueItem, QueueKind, QueuedRecord, WaitsFor,
-};
+use crate::state::{FlowRef, QueueClear, QueueFilter, QueueItem, QueueKind, QueuedRecord, WaitsFor};
 
 const COLUMNS: &str = "queue.kind, queue.key, queue.field, queue.rule, queue.code, queue.reason, queue.value, \
     queue.record, queue.as_received, queue.attempts, queue.first_seen, queue.last_seen, queue.sequence, queue.run, \
@@ -20,8 +18,7 @@ fn item(row: &Row<'_>) -> rusqlite::Result<QueueItem> {
         .get::<_, Option<String>>(14)?
         .zip(row.get::<_, Option<String>>(15)?);
     Ok(QueueItem {
-        kind: QueueKind::parse(kind)
-            .ok_or_else(|| unreadable("kind", format!("unknown `{kind}`")))?,
+        kind: QueueKind::parse(kind).ok_or_else(|| unreadable("kind", format!("unknown `{kind}`")))?,
         key: row.get(1)?,
         field: row.get(2)?,
         rule: row.get(3)?,
@@ -94,13 +91,9 @@ pub(super) fn put(
     Ok(stale)
 }
 
-pub(super) fn clear(
-    transaction: &Transaction<'_>,
-    flow: i64,
-    clears: &[QueueClear],
-) -> rusqlite::Result<()> {
-    let mut clear = transaction
-        .prepare_cached("DELETE FROM queue WHERE flow = ?1 AND key = ?2 AND sequence <= ?3")?;
+pub(super) fn clear(transaction: &Transaction<'_>, flow: i64, clears: &[QueueClear]) -> rusqlite::Result<()> {
+    let mut clear =
+        transaction.prepare_cached("DELETE FROM queue WHERE flow = ?1 AND key = ?2 AND sequence <= ?3")?;
     for record in clears {
         clear.execute(params![flow, record.key, to_stored(record.sequence)])?;
     }

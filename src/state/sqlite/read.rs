@@ -10,10 +10,7 @@ use crate::state::baseline::decode_rows;
 use crate::state::{Baseline, CANONICAL_FORM, Digest, FlowRef, Link, StoredCursor};
 
 /// A flow's number; `None` while nothing was ever stored for it.
-pub(super) fn flow_number(
-    connection: &Connection,
-    flow: FlowRef<'_>,
-) -> rusqlite::Result<Option<i64>> {
+pub(super) fn flow_number(connection: &Connection, flow: FlowRef<'_>) -> rusqlite::Result<Option<i64>> {
     connection
         .prepare_cached("SELECT id FROM flows WHERE pipeline = ?1 AND name = ?2")?
         .query_row([flow.pipeline, flow.flow], |row| row.get(0))
@@ -55,8 +52,8 @@ pub(super) fn links(
     let Some(flow) = flow_number(connection, flow)? else {
         return Ok(found);
     };
-    let mut statement = connection
-        .prepare_cached("SELECT target, tombstone FROM links WHERE flow = ?1 AND source = ?2")?;
+    let mut statement =
+        connection.prepare_cached("SELECT target, tombstone FROM links WHERE flow = ?1 AND source = ?2")?;
     for source in sources {
         let link = statement
             .query_row(params![flow, source], |row| {

@@ -9,9 +9,7 @@ use crate::state::{FlowStatus, Holder, Run, RunEnd, RunStart, Status};
 
 pub(super) fn start(transaction: &Transaction<'_>, start: &RunStart) -> Result<(), Failure> {
     transaction
-        .prepare_cached(
-            "INSERT INTO runs (id, pipeline, started, continues) VALUES (?1, ?2, ?3, ?4)",
-        )?
+        .prepare_cached("INSERT INTO runs (id, pipeline, started, continues) VALUES (?1, ?2, ?3, ?4)")?
         .execute(params![
             start.id.to_string(),
             start.pipeline,
@@ -41,11 +39,7 @@ pub(super) fn end(transaction: &Transaction<'_>, end: &RunEnd) -> Result<(), Fai
     Ok(())
 }
 
-pub(super) fn list(
-    connection: &Connection,
-    pipeline: &str,
-    limit: usize,
-) -> rusqlite::Result<Vec<Run>> {
+pub(super) fn list(connection: &Connection, pipeline: &str, limit: usize) -> rusqlite::Result<Vec<Run>> {
     connection
         .prepare_cached(
             "SELECT id, pipeline, started, continues, ended, ending, counts FROM runs \
@@ -106,7 +100,9 @@ pub(super) fn status(
 
 fn flow_status(connection: &Connection, number: i64, flow: String) -> rusqlite::Result<FlowStatus> {
     let cursors = connection
-        .prepare("SELECT cursor, selection, run, updated, stream FROM cursors WHERE flow = ?1 ORDER BY stream")?
+        .prepare(
+            "SELECT cursor, selection, run, updated, stream FROM cursors WHERE flow = ?1 ORDER BY stream",
+        )?
         .query_map([number], |row| Ok((row.get(4)?, stored_cursor(row)?)))?
         .collect::<rusqlite::Result<_>>()?;
     let (links, tombstones) = connection.query_row(
