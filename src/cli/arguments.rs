@@ -5,7 +5,9 @@ use tracing::level_filters::LevelFilter;
 
 use super::completions;
 use super::exit;
+use super::queue;
 use super::schema;
+use super::status;
 use crate::telemetry::logging::{LogFormat, LoggingOptions};
 
 /// Move records between business systems by tables written in YAML.
@@ -57,6 +59,10 @@ pub struct Global {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// List the records that wait, say why, try them again or drop them
+    Queue(queue::Queue),
+    /// Say what there is about a pipeline: last runs, cursors, queue
+    Status(status::Status),
     /// Print the JSON Schema of pipeline or connector files, for editors
     Schema(schema::Schema),
     /// Print a completion script for a shell

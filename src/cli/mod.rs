@@ -6,9 +6,12 @@
 mod arguments;
 mod completions;
 mod exit;
+mod location;
 mod output;
+mod queue;
 mod schema;
 mod signals;
+mod status;
 mod summary;
 mod table;
 
@@ -74,6 +77,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn dispatch(context: &Context, command: Command) -> Result<Exit, Failure> {
     match command {
+        Command::Queue(arguments) => queue::queue(context, arguments),
+        Command::Status(arguments) => status::status(context, &arguments),
         Command::Completions(arguments) => completions::generate(context, arguments, Arguments::command()),
         Command::Schema(arguments) => schema::schema(context, &arguments),
     }
