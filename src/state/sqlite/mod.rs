@@ -13,6 +13,8 @@ mod queue;
 mod read;
 mod runs;
 mod schema;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::fs::OpenOptions;

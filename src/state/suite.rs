@@ -1,1 +1,0 @@
-//! One test suite that every implementation of [`super::State`] passes.
