@@ -37,6 +37,11 @@ impl JsonSchema for Literal {
     }
 }
 
+/// Reads a literal that is there even if it is null: `const: null`.
+pub(super) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Literal>, D::Error> {
+    Literal::deserialize(deserializer).map(Some)
+}
+
 /// A value whose texts, at any depth, may be templates. Keys are never filled in.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ValueTemplate(pub Value);
@@ -183,6 +188,17 @@ pub enum StatusPattern {
 }
 
 impl StatusPattern {
+    /// Reads a hundred statuses: `4xx`.
+    ///
+    /// # Errors
+    /// The text is not a digit from 1 to 5 before `xx`.
+    pub fn class(text: &str) -> Result<Self, String> {
+        match text.as_bytes() {
+            [first @ b'1'..=b'5', b'x', b'x'] => Ok(Self::Class(first - b'0')),
+            _ => Err(format!("`{text}` is not an HTTP status: write `404` or `4xx`")),
+        }
+    }
+
     /// Says whether a status is one of them.
     #[must_use]
     pub fn matches(self, status: u16) -> bool {
@@ -214,12 +230,7 @@ impl<'de> Deserialize<'de> for StatusPattern {
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<StatusPattern, E> {
-                match text.as_bytes() {
-                    [first @ b'1'..=b'5', b'x', b'x'] => Ok(StatusPattern::Class(first - b'0')),
-                    _ => Err(E::custom(format_args!(
-                        "`{text}` is not an HTTP status: write `404` or `4xx`"
-                    ))),
-                }
+                StatusPattern::class(text).map_err(E::custom)
             }
         }
 

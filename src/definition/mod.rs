@@ -3,8 +3,7 @@
 //!
 //! [`Pipeline`] is the file that is run, [`Connector`] the description of a system's API. `compile` turns both into
 //! what runs, and reports what is wrong with the help of `document`'s spans. The doc comments of the words are their
-//! documentation: [`pipeline_schema`] and [`connector_schema`] turn them into the JSON Schemas that editors use, and
-//! [`reference`] into the reference page.
+//! documentation: [`pipeline_schema`] and [`connector_schema`] turn them into the JSON Schemas that editors use.
 //!
 //! Three kinds of word have a short form besides a map: a rule (`subject: $.subject`), a choice (`on_null: keep`) and
 //! a list of one. They are read by the visitors in `shape`.
@@ -30,7 +29,7 @@ pub use pages::*;
 pub use pipeline::*;
 pub use request::*;
 pub use rule::*;
-pub use schema::{connector_schema, pipeline_schema};
+pub use schema::{connector_schema, pipeline_schema, read_connector, read_pipeline};
 pub use shape::{OneKey, OneOrMany, ShortForm, ShortOrLong};
 pub use stream::*;
 pub use text::*;

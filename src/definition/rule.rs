@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
-use super::literal::{Literal, ValueTemplate};
+use super::literal::{Literal, ValueTemplate, present};
 use super::lookup::{OnMany, OnNone};
 use super::shape::{ShortForm, ShortOrLong, choice};
 use super::text::{ConditionText, PathText, Source, TemplateText, is_template};
@@ -26,7 +26,7 @@ pub struct Rule {
     /// `params`, `connections`). Exactly one of `value`, `const`, `first_of`, `each` and `link` starts a rule.
     pub value: Option<Source>,
     /// The same value for every record, taken exactly as written.
-    #[serde(rename = "const")]
+    #[serde(rename = "const", default, deserialize_with = "present")]
     pub constant: Option<Literal>,
     /// Several inputs in order: the first one that is not null counts. Items are inputs or maps with `when`, `value`
     /// or `const`, `enum`, `lookup`. With a `lookup` each input is looked up in turn, and `on_none` counts once, after
@@ -110,7 +110,7 @@ pub struct Alternative {
     /// `value` and `const` is needed.
     pub value: Option<Source>,
     /// A value taken exactly as written.
-    #[serde(rename = "const")]
+    #[serde(rename = "const", default, deserialize_with = "present")]
     pub constant: Option<Literal>,
     /// The input is passed over where this is false; it sees `record`, `params`, `connections`. Default: always tried.
     pub when: Option<ConditionText>,
