@@ -1,0 +1,161 @@
+//! The Oro back-office JSON:API stand-in: authenticates, chooses the API's face, routes.
+//!
+//! `schema` says what there is, `media` which face a media type gets, `filter` and `document` read, `write` changes,
+//! `errors` words refusals, `model` is what is remembered. Storefront and back office share a host: without the prefix
+//! there is nothing here.
+
+mod document;
+mod edit;
+mod errors;
+mod filter;
+mod media;
+pub(crate) mod model;
+mod read;
+mod schema;
+mod write;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::Method;
+use serde_json::{Value, json};
+
+use super::clock::Clock;
+use super::message::{Request, Response};
+use super::server::System;
+use super::token::{CLIENT_ID, CLIENT_SECRET, Tokens};
+use model::OroState;
+#[cfg(test)]
+pub(crate) use schema::kind;
+
+/// Where the back-office API lives.
+pub(crate) const PREFIX: &str = "/admin/api";
+/// The user as whom every token acts, and who owns what names no owner.
+pub(crate) const API_USER: &str = "1";
+/// The organization of that user.
+pub(crate) const API_ORGANIZATION: &str = "1";
+
+/// The stand-in.
+#[derive(Debug)]
+pub(crate) struct Oro {
+    state: OroState,
+    clock: Arc<Clock>,
+    tokens: Tokens,
+}
+
+impl Oro {
+    /// The connector that this stands in for.
+    pub(crate) const NAME: &'static str = "oro";
+
+    pub(crate) fn new(state: OroState, clock: Arc<Clock>, token_lifetime: Duration) -> Self {
+        Self {
+            state,
+            clock,
+            tokens: Tokens::new(token_lifetime),
+        }
+    }
+
+    fn serve(&mut self, request: &Request) -> Response {
+        let route = request.route();
+        let Some(["admin", "api", path @ ..]) = route.get(..) else {
+            return Response::typed(404, "text/html", "<html><body>404 Not Found</body></html>");
+        };
+        let is_known = request
+            .header("authorization")
+            .and_then(|header| header.strip_prefix("Bearer "))
+            .is_some_and(|token| self.tokens.check(token.trim()).is_some());
+        if !is_known {
+            return Response::empty(401).header("www-authenticate", "Bearer");
+        }
+        let Some(kind) = path.first().and_then(|name| schema::kind(name)) else {
+            return errors::no_resource();
+        };
+        let is_json_api = media::is_json_api(request);
+        match (&request.method, path) {
+            (&Method::GET, [_]) if is_json_api => self.list(kind, request),
+            (&Method::GET, [_, id]) if is_json_api => self.show(kind, id, request),
+            (&Method::GET, [_]) => media::read_plainly(&self.state, kind, None, request),
+            (&Method::GET, [_, id]) => media::read_plainly(&self.state, kind, Some(id), request),
+            (&Method::POST | &Method::PATCH | &Method::DELETE, _) if !kind.writable => {
+                errors::not_allowed(request.method.as_str())
+            }
+            (&Method::DELETE, [_, id]) => self.delete(kind, id),
+            (&Method::DELETE, [_]) => self.delete_many(kind, request),
+            (&Method::POST | &Method::PATCH, [_] | [_, _]) if !is_json_api => {
+                media::refuse_write_plainly()
+            }
+            (&Method::POST, [_]) => self.create(kind, request),
+            (&Method::PATCH, [_, id]) => self.update(kind, id, request),
+            (_, [_] | [_, _]) => errors::not_allowed(request.method.as_str()),
+            _ => errors::no_resource(),
+        }
+    }
+
+    /// `POST /oauth2-token`: client credentials, in a JSON body.
+    fn issue_token(&mut self, request: &Request) -> Response {
+        let refuse = |status: u16, error: &str, description: &str| {
+            Response::json(
+                status,
+                &json!({ "error": error, "error_description": description, "message": description }),
+            )
+        };
+        let is_json = request
+            .header("content-type")
+            .is_some_and(|media_type| media_type.starts_with("application/json"));
+        let body = request.json().filter(|_| is_json).unwrap_or_default();
+        let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default();
+        match text("grant_type") {
+            "client_credentials" => {}
+            "" => {
+                return refuse(
+                    400,
+                    "unsupported_grant_type",
+                    "The authorization grant type is not supported by the authorization server.",
+                );
+            }
+            _ => {
+                return refuse(
+                    400,
+                    "unauthorized_client",
+                    "The authenticated client is not authorized to use this authorization grant type.",
+                );
+            }
+        }
+        if text("client_id") != CLIENT_ID || text("client_secret") != CLIENT_SECRET {
+            return refuse(401, "invalid_client", "Client authentication failed");
+        }
+        // An hour is what a stock system gives.
+        let (token, lifetime) = self.tokens.issue("all", Some(Duration::from_secs(3600)));
+        Response::json(
+            200,
+            &json!({ "token_type": "Bearer", "expires_in": lifetime.as_secs(), "access_token": token }),
+        )
+    }
+}
+
+impl System for Oro {
+    type State = OroState;
+
+    fn answer(&mut self, request: &Request) -> Response {
+        if request.method == Method::POST && request.route() == ["oauth2-token"] {
+            return self.issue_token(request);
+        }
+        self.serve(request)
+    }
+
+    fn edit(&mut self, edit: &Value) -> Result<Value, String> {
+        edit::apply(self, edit)
+    }
+
+    fn expire_tokens(&mut self) {
+        self.tokens.expire_all();
+    }
+
+    fn configure(&mut self, _settings: &Value) -> Result<Value, String> {
+        Err("this stand-in has no settings".to_owned())
+    }
+
+    fn state(&mut self) -> &mut OroState {
+        &mut self.state
+    }
+}

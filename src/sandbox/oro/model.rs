@@ -1,0 +1,261 @@
+//! What the Oro stand-in remembers: entities by type and id, and the lists that never change.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::super::store::{Persistent, Table};
+use super::schema::{Kind, Relationship};
+
+/// Everything.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct OroState {
+    pub(crate) cases: Table<Entity>,
+    pub(crate) casecomments: Table<Entity>,
+    pub(crate) contacts: Table<Entity>,
+    pub(crate) users: Table<Entity>,
+    pub(crate) accounts: Table<Entity>,
+    /// The last id given out, by type: ids of deleted entities do not return.
+    pub(crate) last_ids: BTreeMap<String, u64>,
+}
+
+/// An entity of any type.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Entity {
+    /// Missing ones are null.
+    pub(crate) attributes: BTreeMap<String, Value>,
+    /// Ids at the other end; missing ones are null.
+    pub(crate) to_one: BTreeMap<String, String>,
+    pub(crate) to_many: BTreeMap<String, Vec<String>>,
+}
+
+impl OroState {
+    /// The table of a type that can change.
+    pub(crate) fn table(&self, kind: &str) -> Option<&Table<Entity>> {
+        match kind {
+            "cases" => Some(&self.cases),
+            "casecomments" => Some(&self.casecomments),
+            "contacts" => Some(&self.contacts),
+            "users" => Some(&self.users),
+            "accounts" => Some(&self.accounts),
+            _ => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn table_mut(&mut self, kind: &str) -> Option<&mut Table<Entity>> {
+        match kind {
+            "cases" => Some(&mut self.cases),
+            "casecomments" => Some(&mut self.casecomments),
+            "contacts" => Some(&mut self.contacts),
+            "users" => Some(&mut self.users),
+            "accounts" => Some(&mut self.accounts),
+            _ => None,
+        }
+    }
+
+    /// An entity by type and id.
+    pub(crate) fn entity(&self, kind: &str, id: &str) -> Option<Entity> {
+        match self.table(kind) {
+            // Only the canonical spelling of a number is an id.
+            Some(table) => table
+                .get(
+                    id.parse()
+                        .ok()
+                        .filter(|number: &u64| number.to_string() == id)?,
+                )
+                .cloned(),
+            None => reference_list(kind)
+                .into_iter()
+                .find(|(own, _)| own == id)
+                .map(|(_, entity)| entity),
+        }
+    }
+
+    /// The entities of a type that pass, in id order.
+    pub(crate) fn select(
+        &self,
+        kind: &str,
+        passes: impl Fn(&str, &Entity) -> bool,
+    ) -> Vec<(String, Entity)> {
+        match self.table(kind) {
+            Some(table) => table
+                .iter()
+                .map(|(id, entity)| (id.to_string(), entity))
+                .filter(|(id, entity)| passes(id, entity))
+                .map(|(id, entity)| (id, entity.clone()))
+                .collect(),
+            None => reference_list(kind)
+                .into_iter()
+                .filter(|(id, entity)| passes(id, entity))
+                .collect(),
+        }
+    }
+
+    /// The id of the next entity of a type.
+    pub(crate) fn give_id(&mut self, kind: &str) -> u64 {
+        let next = self.table(kind).map_or(1, Table::next_id);
+        let last = self.last_ids.entry(kind.to_owned()).or_default();
+        *last = (*last + 1).max(next);
+        *last
+    }
+
+    /// The ids at the other end of a relationship to many, reflections included.
+    pub(crate) fn related(
+        &self,
+        relationship: &Relationship,
+        id: &str,
+        entity: &Entity,
+    ) -> Vec<String> {
+        let Some(inverse) = relationship.inverse_of else {
+            return entity
+                .to_many
+                .get(relationship.name)
+                .cloned()
+                .unwrap_or_default();
+        };
+        let Some(table) = self.table(relationship.target) else {
+            return Vec::new();
+        };
+        let mut related: Vec<u64> = table
+            .iter()
+            .filter(|(_, other)| {
+                other.to_one.get(inverse).is_some_and(|own| own == id)
+                    || other
+                        .to_many
+                        .get(inverse)
+                        .is_some_and(|ids| ids.iter().any(|own| own == id))
+            })
+            .map(|(number, _)| number)
+            .collect();
+        if relationship.target == "casecomments" {
+            // The vendor orders a case's comments newest first.
+            related.reverse();
+        }
+        related
+            .into_iter()
+            .map(|number| number.to_string())
+            .collect()
+    }
+
+    /// The youngest time that any entity carries.
+    pub(crate) fn latest(&self) -> Timestamp {
+        [
+            &self.cases,
+            &self.casecomments,
+            &self.contacts,
+            &self.accounts,
+        ]
+        .into_iter()
+        .flat_map(Table::values)
+        .flat_map(|entity| {
+            ["createdAt", "updatedAt"]
+                .into_iter()
+                .filter_map(|name| entity.attributes.get(name)?.as_str()?.parse().ok())
+        })
+        .max()
+        .unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+}
+
+impl Persistent for OroState {
+    fn drain(&mut self) -> Result<Map<String, Value>, serde_json::Error> {
+        let mut changes = Map::new();
+        self.cases.drain("cases", &mut changes)?;
+        self.casecomments.drain("casecomments", &mut changes)?;
+        self.contacts.drain("contacts", &mut changes)?;
+        self.users.drain("users", &mut changes)?;
+        self.accounts.drain("accounts", &mut changes)?;
+        if !changes.is_empty() {
+            changes.insert("last_ids".to_owned(), serde_json::to_value(&self.last_ids)?);
+        }
+        Ok(changes)
+    }
+
+    fn replay(&mut self, mut changes: Map<String, Value>) -> Result<(), serde_json::Error> {
+        self.cases.replay("cases", &mut changes)?;
+        self.casecomments.replay("casecomments", &mut changes)?;
+        self.contacts.replay("contacts", &mut changes)?;
+        self.users.replay("users", &mut changes)?;
+        self.accounts.replay("accounts", &mut changes)?;
+        if let Some(last_ids) = changes.remove("last_ids") {
+            self.last_ids = serde_json::from_value(last_ids)?;
+        }
+        Ok(())
+    }
+}
+
+impl Entity {
+    /// The value of an attribute, null when there is none.
+    pub(crate) fn value(&self, name: &str) -> &Value {
+        self.attributes.get(name).unwrap_or(&Value::Null)
+    }
+
+    /// Sets or, with null, removes an attribute.
+    pub(crate) fn set(&mut self, name: &str, value: Value) {
+        if value.is_null() {
+            self.attributes.remove(name);
+        } else {
+            self.attributes.insert(name.to_owned(), value);
+        }
+    }
+
+    /// The attributes of a type in its order, nulls included.
+    pub(crate) fn attribute_document(
+        &self,
+        kind: &Kind,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Map<String, Value> {
+        kind.attributes
+            .iter()
+            .filter(|attribute| wanted(attribute.name))
+            .map(|attribute| {
+                let is_list = matches!(attribute.name, "emails" | "phones");
+                let value = match self.attributes.get(attribute.name) {
+                    None if is_list => json!([]),
+                    None => Value::Null,
+                    Some(value) => value.clone(),
+                };
+                (attribute.name.to_owned(), value)
+            })
+            .collect()
+    }
+}
+
+/// The lists that come with the system: their ids are names.
+fn reference_list(kind: &str) -> Vec<(String, Entity)> {
+    let rows: &[(&str, &str)] = match kind {
+        "casestatuses" => &[
+            ("open", "Open"),
+            ("in_progress", "In Progress"),
+            ("resolved", "Resolved"),
+            ("closed", "Closed"),
+        ],
+        "casepriorities" => &[("low", "Low"), ("normal", "Normal"), ("high", "High")],
+        "casesources" => &[
+            ("phone", "Phone"),
+            ("email", "Email"),
+            ("web", "Web"),
+            ("other", "Other"),
+        ],
+        "organizations" => &[("1", "Example Retail"), ("2", "Example Wholesale")],
+        "businessunits" => &[("1", "Main")],
+        _ => &[],
+    };
+    rows.iter()
+        .enumerate()
+        .map(|(position, (id, label))| {
+            let mut entity = Entity::default();
+            if matches!(kind, "organizations" | "businessunits") {
+                entity.set("name", json!(label));
+                entity.set("enabled", json!(true));
+            } else {
+                entity.set("label", json!(label));
+                entity.set("order", json!(position + 1));
+            }
+            ((*id).to_owned(), entity)
+        })
+        .collect()
+}

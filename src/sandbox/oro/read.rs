@@ -1,0 +1,153 @@
+//! Reading lists and single resources.
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::super::message::{Request, Response};
+use super::document::{View, answer, wants};
+use super::errors::{self, Problem};
+use super::filter;
+use super::model::Entity;
+use super::schema::{Kind, kind};
+use super::{Oro, PREFIX};
+
+/// Rows per page when nothing is said.
+const PAGE_SIZE: usize = 10;
+
+impl Oro {
+    /// `GET /{type}`.
+    pub(super) fn list(&self, kind: &Kind, request: &Request) -> Response {
+        match self.try_list(kind, request) {
+            Ok(response) => response,
+            Err(problem) => errors::refuse(&[problem]),
+        }
+    }
+
+    fn try_list(&self, kind: &Kind, request: &Request) -> Result<Response, Problem> {
+        check_parameters(request, true)?;
+        let view = View::new(&self.state, request, PREFIX, kind)?;
+        let mut entities = self.matching(kind, request)?;
+        filter::sort(kind, request, &mut entities)?;
+        let total = entities.len();
+        let number = match number(request, "page[number]")?.unwrap_or(1) {
+            number if number >= 1 => number as usize,
+            _ => return Err(not_positive("page[number]")),
+        };
+        let size = match number_or_all(request)? {
+            Some(size) => size,
+            None => total.max(1),
+        };
+        let start = (number - 1).saturating_mul(size);
+        let page: Vec<(String, Entity)> = entities.into_iter().skip(start).take(size).collect();
+        let next = (start.saturating_add(size) < total)
+            .then(|| self.page_link(request, &(number + 1).to_string()));
+        let response = answer(200, &view.many(kind, &page, next.as_deref()));
+        if wants(request, "totalCount") {
+            return Ok(response.header("x-include-total-count", total));
+        }
+        Ok(response)
+    }
+
+    /// The entities that pass the request's filters, in id order.
+    pub(super) fn matching(
+        &self,
+        kind: &Kind,
+        request: &Request,
+    ) -> Result<Vec<(String, Entity)>, Problem> {
+        let conditions = filter::conditions(kind, request)?;
+        Ok(self.state.select(kind.name, |id, entity| {
+            conditions
+                .iter()
+                .all(|condition| condition.holds(&self.state, kind, id, entity))
+        }))
+    }
+
+    /// `GET /{type}/{id}`.
+    pub(super) fn show(&self, kind: &Kind, id: &str, request: &Request) -> Response {
+        if let Err(problem) = check_parameters(request, false) {
+            return errors::refuse(&[problem]);
+        }
+        self.rendered(200, kind, id, request)
+    }
+
+    /// One resource as it stands, as an answer.
+    pub(super) fn rendered(
+        &self,
+        status: u16,
+        kind: &Kind,
+        id: &str,
+        request: &Request,
+    ) -> Response {
+        let Some(entity) = self.state.entity(kind.name, id) else {
+            return errors::not_found();
+        };
+        match View::new(&self.state, request, PREFIX, kind) {
+            Ok(view) => answer(status, &view.one(kind, id, &entity)),
+            Err(problem) => errors::refuse(&[problem]),
+        }
+    }
+
+    fn page_link(&self, request: &Request, number: &str) -> String {
+        let path = request.target.split('?').next().unwrap_or_default();
+        let kept = request
+            .query
+            .iter()
+            .filter(|(name, _)| name != "page[number]")
+            .map(|(name, value)| (name.as_str(), value.as_str()));
+        let query: Vec<String> = kept
+            .chain([("page[number]", number)])
+            .map(|(name, value)| {
+                format!(
+                    "{}={}",
+                    utf8_percent_encode(name, NON_ALPHANUMERIC),
+                    utf8_percent_encode(value, NON_ALPHANUMERIC)
+                )
+            })
+            .collect();
+        format!("{}{path}?{}", request.base(), query.join("&"))
+    }
+}
+
+/// Refuses a parameter that the API does not know; a single read takes no filters, sorts or pages.
+fn check_parameters(request: &Request, is_list: bool) -> Result<(), Problem> {
+    for (name, _) in &request.query {
+        let fields_of = name
+            .strip_prefix("fields[")
+            .and_then(|rest| rest.strip_suffix(']'));
+        let is_known = match name.as_str() {
+            "include" | "meta" => true,
+            "sort" | "page[number]" | "page[size]" => is_list,
+            _ if name.starts_with("filter[") => is_list,
+            _ => fields_of.is_some_and(|name| kind(name).is_some()),
+        };
+        if !is_known {
+            let detail = format!("Filter \"{name}\" is not supported.");
+            return Err(Problem::with_parameter("filter constraint", detail, name));
+        }
+    }
+    Ok(())
+}
+
+fn number(request: &Request, name: &str) -> Result<Option<i64>, Problem> {
+    let Some(text) = request.parameter(name) else {
+        return Ok(None);
+    };
+    text.parse().map(Some).map_err(|_| {
+        let detail = format!("Expected integer value. Given \"{text}\".");
+        Problem::with_parameter("unexpected value exception", detail, name)
+    })
+}
+
+/// The page's size, or nothing for all rows (-1).
+fn number_or_all(request: &Request) -> Result<Option<usize>, Problem> {
+    match number(request, "page[size]")? {
+        None => Ok(Some(PAGE_SIZE)),
+        Some(-1) => Ok(None),
+        Some(size) if size >= 1 => Ok(Some(usize::try_from(size).unwrap_or(usize::MAX))),
+        Some(_) => Err(not_positive("page[size]")),
+    }
+}
+
+fn not_positive(parameter: &str) -> Problem {
+    let detail = "The value should be greater than or equals to 1.".to_owned();
+    Problem::with_parameter("filter constraint", detail, parameter)
+}

@@ -1,0 +1,6 @@
+//! The stand-ins over real HTTP, as a client meets them.
+
+mod harness;
+mod oro;
+mod serving;
+mod zendesk;

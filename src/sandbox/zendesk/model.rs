@@ -1,0 +1,342 @@
+//! What the Zendesk stand-in remembers, and how it looks on the wire.
+//!
+//! Custom fields are kept without their nulls; on the wire a ticket carries every defined field, twice, as the vendor
+//! sends it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::super::store::{Persistent, Table};
+use super::fields::TICKET_FIELDS;
+
+/// Everything.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct ZendeskState {
+    pub(crate) tickets: Table<Ticket>,
+    pub(crate) users: Table<User>,
+    pub(crate) organizations: Table<Organization>,
+    pub(crate) jobs: Table<Job>,
+    /// By number; found by scanning, as only the last two hours' matter.
+    pub(crate) idempotency_keys: Table<IdempotencyKey>,
+}
+
+/// A ticket with its comments.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Ticket {
+    pub(crate) id: u64,
+    pub(crate) external_id: Option<String>,
+    pub(crate) via: Value,
+    pub(crate) created_at: Timestamp,
+    pub(crate) updated_at: Timestamp,
+    /// Unix seconds; moves on every change, the key of exports.
+    pub(crate) generated_timestamp: i64,
+    #[serde(rename = "type")]
+    pub(crate) kind: Option<String>,
+    pub(crate) subject: Option<String>,
+    pub(crate) description: String,
+    pub(crate) priority: Option<String>,
+    pub(crate) status: String,
+    pub(crate) recipient: Option<String>,
+    pub(crate) requester_id: u64,
+    pub(crate) submitter_id: u64,
+    pub(crate) assignee_id: Option<u64>,
+    pub(crate) organization_id: Option<u64>,
+    pub(crate) group_id: Option<u64>,
+    pub(crate) collaborator_ids: Vec<u64>,
+    pub(crate) problem_id: Option<u64>,
+    pub(crate) followup_ids: Vec<u64>,
+    pub(crate) due_at: Option<Timestamp>,
+    pub(crate) tags: Vec<String>,
+    pub(crate) custom_fields: BTreeMap<u64, Value>,
+    pub(crate) is_public: bool,
+    pub(crate) support_type: String,
+    pub(crate) comments: Vec<Comment>,
+}
+
+/// A comment, and with it the audit that brought it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Comment {
+    pub(crate) id: u64,
+    pub(crate) audit_id: u64,
+    pub(crate) author_id: u64,
+    pub(crate) body: String,
+    pub(crate) html_body: String,
+    pub(crate) public: bool,
+    pub(crate) created_at: Timestamp,
+    /// The `metadata` that the write carried, read back as `metadata.custom`.
+    pub(crate) metadata: Value,
+}
+
+/// An agent, an admin or a customer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct User {
+    pub(crate) id: u64,
+    pub(crate) name: String,
+    pub(crate) email: Option<String>,
+    /// Further identities, which `email` on an update adds to.
+    pub(crate) secondary_emails: Vec<String>,
+    pub(crate) role: String,
+    pub(crate) external_id: Option<String>,
+    pub(crate) phone: Option<String>,
+    pub(crate) alias: Option<String>,
+    pub(crate) details: Option<String>,
+    pub(crate) notes: Option<String>,
+    pub(crate) organization_id: Option<u64>,
+    pub(crate) active: bool,
+    pub(crate) verified: bool,
+    pub(crate) suspended: bool,
+    pub(crate) locale: String,
+    pub(crate) time_zone: String,
+    pub(crate) tags: Vec<String>,
+    pub(crate) user_fields: BTreeMap<String, Value>,
+    pub(crate) created_at: Timestamp,
+    pub(crate) updated_at: Timestamp,
+}
+
+/// A customer's company.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Organization {
+    pub(crate) id: u64,
+    pub(crate) name: String,
+    pub(crate) created_at: Timestamp,
+}
+
+/// Bulk work that was accepted.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Job {
+    pub(crate) id: String,
+    pub(crate) job_type: String,
+    pub(crate) total: usize,
+    pub(crate) created_at: Timestamp,
+    /// How often its status was asked for: it is queued at first, then working, then done.
+    pub(crate) polls: u32,
+    pub(crate) results: Vec<Value>,
+}
+
+/// A creation that may be repeated.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct IdempotencyKey {
+    pub(crate) key: String,
+    pub(crate) body: String,
+    pub(crate) ticket_id: u64,
+    pub(crate) used_at: Timestamp,
+}
+
+impl ZendeskState {
+    /// The youngest time that any record carries.
+    pub(crate) fn latest(&self) -> Timestamp {
+        let tickets = self.tickets.values().flat_map(|ticket| {
+            let generated = Timestamp::from_second(ticket.generated_timestamp).unwrap_or_default();
+            [ticket.updated_at, generated]
+        });
+        let users = self.users.values().map(|user| user.updated_at);
+        tickets.chain(users).max().unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+}
+
+impl Persistent for ZendeskState {
+    fn drain(&mut self) -> Result<Map<String, Value>, serde_json::Error> {
+        let mut changes = Map::new();
+        self.tickets.drain("tickets", &mut changes)?;
+        self.users.drain("users", &mut changes)?;
+        self.organizations.drain("organizations", &mut changes)?;
+        self.jobs.drain("jobs", &mut changes)?;
+        self.idempotency_keys
+            .drain("idempotency_keys", &mut changes)?;
+        Ok(changes)
+    }
+
+    fn replay(&mut self, mut changes: Map<String, Value>) -> Result<(), serde_json::Error> {
+        self.tickets.replay("tickets", &mut changes)?;
+        self.users.replay("users", &mut changes)?;
+        self.organizations.replay("organizations", &mut changes)?;
+        self.jobs.replay("jobs", &mut changes)?;
+        self.idempotency_keys
+            .replay("idempotency_keys", &mut changes)
+    }
+}
+
+impl Ticket {
+    /// Whether it was deleted by a person; it may be scrubbed as well.
+    pub(crate) fn is_deleted(&self) -> bool {
+        self.status == "deleted"
+    }
+
+    /// Erases what the ticket said, as the vendor does thirty days after a deletion: `updated_at` stays.
+    pub(crate) fn scrub(&mut self, generated_timestamp: i64) {
+        self.status = "deleted".to_owned();
+        self.subject = Some("SCRUBBED".to_owned());
+        self.description = "X".to_owned();
+        self.comments.clear();
+        self.custom_fields.clear();
+        self.generated_timestamp = generated_timestamp;
+    }
+
+    /// Everybody whom the ticket names.
+    pub(crate) fn people(&self) -> BTreeSet<u64> {
+        [self.requester_id, self.submitter_id]
+            .into_iter()
+            .chain(self.assignee_id)
+            .chain(self.collaborator_ids.iter().copied())
+            .collect()
+    }
+
+    /// The ticket as every endpoint but exports shows it.
+    pub(crate) fn document(&self, base: &str) -> Map<String, Value> {
+        let custom_fields: Vec<Value> = TICKET_FIELDS
+            .iter()
+            .filter(|field| field.removable)
+            .map(|field| {
+                let value = self.custom_fields.get(&field.id).cloned();
+                json!({ "id": field.id, "value": value })
+            })
+            .collect();
+        let document = json!({
+            "url": format!("{base}/api/v2/tickets/{}.json", self.id),
+            "id": self.id,
+            "external_id": self.external_id,
+            "via": self.via,
+            "created_at": self.created_at,
+            "updated_at": self.updated_at,
+            "type": self.kind,
+            "subject": self.subject,
+            "raw_subject": self.subject,
+            "description": self.description,
+            "priority": self.priority,
+            "status": self.status,
+            "recipient": self.recipient,
+            "requester_id": self.requester_id,
+            "submitter_id": self.submitter_id,
+            "assignee_id": self.assignee_id,
+            "organization_id": self.organization_id,
+            "group_id": self.group_id,
+            "collaborator_ids": self.collaborator_ids,
+            "follower_ids": [],
+            "email_cc_ids": self.collaborator_ids,
+            "forum_topic_id": null,
+            "problem_id": self.problem_id,
+            "has_incidents": self.kind.as_deref() == Some("problem"),
+            "is_public": self.is_public,
+            "due_at": self.due_at,
+            "tags": self.tags,
+            "custom_fields": custom_fields,
+            "satisfaction_rating": { "score": "unoffered" },
+            "sharing_agreement_ids": [],
+            "custom_status_id": null,
+            "fields": custom_fields,
+            "followup_ids": self.followup_ids,
+            "ticket_form_id": 360_000_000_901_u64,
+            "brand_id": 360_000_000_801_u64,
+            "allow_channelback": false,
+            "allow_attachments": true,
+            "from_messaging_channel": false,
+            "support_type": self.support_type,
+        });
+        match document {
+            Value::Object(document) => document,
+            _ => Map::new(),
+        }
+    }
+}
+
+impl Comment {
+    pub(crate) fn document(&self) -> Value {
+        json!({
+            "id": self.id,
+            "type": "Comment",
+            "author_id": self.author_id,
+            "body": self.body,
+            "html_body": self.html_body,
+            "plain_body": self.body,
+            "public": self.public,
+            "attachments": [],
+            "audit_id": self.audit_id,
+            "via": { "channel": "api", "source": { "from": {}, "to": {}, "rel": null } },
+            "created_at": self.created_at,
+            "metadata": { "system": {}, "custom": self.metadata },
+        })
+    }
+
+    /// The audit that brought the comment.
+    pub(crate) fn audit(&self, ticket_id: u64) -> Value {
+        json!({
+            "id": self.audit_id,
+            "ticket_id": ticket_id,
+            "created_at": self.created_at,
+            "author_id": self.author_id,
+            "metadata": { "system": {}, "custom": self.metadata },
+            "events": [{
+                "id": self.id,
+                "type": "Comment",
+                "author_id": self.author_id,
+                "body": self.body,
+                "html_body": self.html_body,
+                "plain_body": self.body,
+                "public": self.public,
+                "attachments": [],
+                "audit_id": self.audit_id,
+            }],
+            "via": { "channel": "api", "source": { "from": {}, "to": {}, "rel": null } },
+        })
+    }
+}
+
+impl User {
+    /// Whether the user works for the account's owner.
+    pub(crate) fn is_agent(&self) -> bool {
+        self.role != "end-user"
+    }
+
+    pub(crate) fn document(&self, base: &str) -> Value {
+        json!({
+            "id": self.id,
+            "url": format!("{base}/api/v2/users/{}.json", self.id),
+            "name": self.name,
+            "email": self.email,
+            "created_at": self.created_at,
+            "updated_at": self.updated_at,
+            "time_zone": self.time_zone,
+            "iana_time_zone": "Europe/Berlin",
+            "phone": self.phone,
+            "shared_phone_number": null,
+            "photo": null,
+            "locale_id": 1,
+            "locale": self.locale,
+            "organization_id": self.organization_id,
+            "role": self.role,
+            "verified": self.verified,
+            "external_id": self.external_id,
+            "tags": self.tags,
+            "alias": self.alias,
+            "active": self.active,
+            "shared": false,
+            "shared_agent": false,
+            "last_login_at": null,
+            "two_factor_auth_enabled": null,
+            "signature": null,
+            "details": self.details,
+            "notes": self.notes,
+            "role_type": null,
+            "custom_role_id": null,
+            "moderator": self.is_agent(),
+            "ticket_restriction": if self.is_agent() { Value::Null } else { json!("requested") },
+            "only_private_comments": false,
+            "restricted_agent": !self.is_agent(),
+            "suspended": self.suspended,
+            "default_group_id": self.is_agent().then_some(super::SUPPORT_GROUP),
+            "report_csv": false,
+            "user_fields": super::fields::user_fields_document(&self.user_fields),
+        })
+    }
+
+    /// Whether an e-mail address is one of the user's; the vendor does not look at case.
+    pub(crate) fn has_email(&self, email: &str) -> bool {
+        self.email
+            .iter()
+            .chain(&self.secondary_emails)
+            .any(|own| own.eq_ignore_ascii_case(email))
+    }
+}
