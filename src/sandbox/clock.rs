@@ -50,8 +50,7 @@ impl Clock {
 
     /// Pushes the clock ahead.
     pub(crate) fn advance(&self, seconds: i64) {
-        self.ahead_seconds
-            .fetch_add(seconds.max(0), Ordering::Relaxed);
+        self.ahead_seconds.fetch_add(seconds.max(0), Ordering::Relaxed);
     }
 
     /// Makes sure that the clock is past a time that a stored record carries.

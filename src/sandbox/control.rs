@@ -29,11 +29,7 @@ pub(crate) fn answer<S: System>(shared: &Shared<S>, action: &str, request: &Requ
     }
 }
 
-fn perform<S: System>(
-    shared: &Shared<S>,
-    action: &str,
-    request: &Request,
-) -> Result<Value, String> {
+fn perform<S: System>(shared: &Shared<S>, action: &str, request: &Request) -> Result<Value, String> {
     let mut inner = shared.lock();
     let Inner {
         system,

@@ -41,10 +41,9 @@ impl Request {
             .collect();
         Self {
             method,
-            target: uri.path_and_query().map_or_else(
-                || uri.path().to_owned(),
-                |target| target.as_str().to_owned(),
-            ),
+            target: uri
+                .path_and_query()
+                .map_or_else(|| uri.path().to_owned(), |target| target.as_str().to_owned()),
             segments,
             query,
             headers,
@@ -111,11 +110,7 @@ pub(crate) struct Response {
 impl Response {
     /// A JSON document under the plain JSON media type.
     pub(crate) fn json(status: u16, document: &Value) -> Self {
-        Self::typed(
-            status,
-            "application/json; charset=utf-8",
-            document.to_string(),
-        )
+        Self::typed(status, "application/json; charset=utf-8", document.to_string())
     }
 
     /// A body under a media type.

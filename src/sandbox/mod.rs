@@ -140,13 +140,7 @@ impl Sandbox {
         let zendesk = Zendesk::new(zendesk_state, Arc::clone(&clock), options.token_lifetime);
         let oro = Oro::new(oro_state, Arc::clone(&clock), options.token_lifetime);
         Ok(Self {
-            zendesk: Server::start(
-                zendesk,
-                zendesk_store,
-                options.zendesk_port,
-                Arc::clone(&clock),
-            )
-            .await?,
+            zendesk: Server::start(zendesk, zendesk_store, options.zendesk_port, Arc::clone(&clock)).await?,
             oro: Server::start(oro, oro_store, options.oro_port, clock).await?,
         })
     }

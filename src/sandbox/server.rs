@@ -173,11 +173,7 @@ async fn handle<S: System>(
 ) -> Result<HttpResponse, Infallible> {
     let (parts, body) = request.into_parts();
     let Ok(body) = to_bytes(body, LARGEST_BODY).await else {
-        return Ok(send(
-            Response::text(413, "body too large"),
-            &shared.clock,
-            false,
-        ));
+        return Ok(send(Response::text(413, "body too large"), &shared.clock, false));
     };
     let request = Request::new(parts.method, &parts.uri, parts.headers, body);
     if let Some(["_sandbox", action]) = request.route().get(..2) {
@@ -242,17 +238,13 @@ fn send(response: Response, clock: &Clock, torn: bool) -> HttpResponse {
     let length = response.body.len();
     let body = if torn {
         let half = Bytes::from(response.body).slice(..length / 2);
-        let pieces: [io::Result<Bytes>; 2] = [
-            Ok(half),
-            Err(io::Error::from(io::ErrorKind::ConnectionReset)),
-        ];
+        let pieces: [io::Result<Bytes>; 2] = [Ok(half), Err(io::Error::from(io::ErrorKind::ConnectionReset))];
         Body::from_stream(futures::stream::iter(pieces))
     } else {
         Body::from(response.body)
     };
     let mut answer = HttpResponse::new(body);
-    *answer.status_mut() =
-        StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *answer.status_mut() = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut headers = response.headers;
     if let Ok(date) = DateTimePrinter::new().timestamp_to_rfc9110_string(&clock.now()) {
         headers.push(("date".to_owned(), date));

@@ -262,11 +262,7 @@ fn open_file(path: &Path) -> Result<File, SandboxError> {
 
 fn storage(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> SandboxError {
     let path = path.to_owned();
-    move |source| SandboxError::Storage {
-        action,
-        path,
-        source,
-    }
+    move |source| SandboxError::Storage { action, path, source }
 }
 
 fn unreadable(path: &Path) -> impl FnOnce(serde_json::Error) -> SandboxError {
@@ -313,10 +309,7 @@ mod tests {
         notes.notes.insert(3, "three".to_owned());
         drop(store);
         let (_store, notes) = open(directory.path());
-        assert_eq!(
-            notes.notes.iter().collect::<Vec<_>>(),
-            [(1, &"one!".to_owned())]
-        );
+        assert_eq!(notes.notes.iter().collect::<Vec<_>>(), [(1, &"one!".to_owned())]);
     }
 
     #[test]

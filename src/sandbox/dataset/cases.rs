@@ -38,10 +38,7 @@ pub(super) fn generate(random: &mut fastrand::Rng, tickets: usize, oro: &mut Oro
         }
         case.set("createdAt", json!(time(created)));
         case.set("reportedAt", json!(time(created)));
-        let status = pick(
-            random,
-            &["open", "open", "in_progress", "resolved", "closed"],
-        );
+        let status = pick(random, &["open", "open", "in_progress", "resolved", "closed"]);
         if status == "closed" {
             case.set("closedAt", json!(time(created + 7200)));
         }
@@ -51,10 +48,7 @@ pub(super) fn generate(random: &mut fastrand::Rng, tickets: usize, oro: &mut Oro
         }
         let relationships = [
             ("status", status),
-            (
-                "priority",
-                pick(random, &["low", "normal", "normal", "high"]),
-            ),
+            ("priority", pick(random, &["low", "normal", "normal", "high"])),
             ("source", pick(random, &["phone", "email", "web", "other"])),
             ("owner", pick(random, &["1", "20", "35"])),
             ("organization", "1"),
@@ -69,8 +63,7 @@ pub(super) fn generate(random: &mut fastrand::Rng, tickets: usize, oro: &mut Oro
             );
         }
         if number % 6 != 5 {
-            case.to_one
-                .insert("relatedContact".to_owned(), contact.clone());
+            case.to_one.insert("relatedContact".to_owned(), contact.clone());
         }
         for reply in 0..random.i64(0..3) {
             let mut comment = Entity::default();
@@ -81,9 +74,7 @@ pub(super) fn generate(random: &mut fastrand::Rng, tickets: usize, oro: &mut Oro
             comment.set("updatedAt", at);
             comment.to_one.insert("case".to_owned(), id.to_string());
             comment.to_one.insert("owner".to_owned(), "20".to_owned());
-            comment
-                .to_one
-                .insert("organization".to_owned(), "1".to_owned());
+            comment.to_one.insert("organization".to_owned(), "1".to_owned());
             oro.casecomments.insert(next_comment, comment);
             next_comment += 1;
         }

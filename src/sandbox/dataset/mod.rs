@@ -56,9 +56,7 @@ mod tests {
         let set = generate(1, 40);
         let tickets = || set.zendesk.tickets.values();
         let statuses: BTreeSet<&str> = tickets().map(|ticket| ticket.status.as_str()).collect();
-        let expected = [
-            "closed", "deleted", "hold", "new", "open", "pending", "solved",
-        ];
+        let expected = ["closed", "deleted", "hold", "new", "open", "pending", "solved"];
         assert_eq!(statuses, BTreeSet::from(expected));
         let subject = |test: &dyn Fn(&str) -> bool| {
             tickets().any(|ticket| test(ticket.subject.as_deref().unwrap_or_default()))
@@ -90,9 +88,8 @@ mod tests {
             };
             holds("emails", "email")
         };
-        let emails = || {
-            tickets().filter_map(|ticket| requester(ticket).email.as_deref().map(str::to_lowercase))
-        };
+        let emails =
+            || tickets().filter_map(|ticket| requester(ticket).email.as_deref().map(str::to_lowercase));
         assert!(emails().any(|email| contacts(&email).is_empty()));
         assert!(emails().any(|email| !contacts(&email).is_empty()));
         assert!(emails().any(|email| {

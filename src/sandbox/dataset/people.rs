@@ -100,13 +100,7 @@ const STAFF: &[Staff] = &[
         "agent",
         Some((35, "bob.miller@example.com")),
     ),
-    (
-        FIRST_USER + 1019,
-        "Support",
-        "support@example.com",
-        "agent",
-        None,
-    ),
+    (FIRST_USER + 1019, "Support", "support@example.com", "agent", None),
     (
         AGENT_BY_SECONDARY_EMAIL,
         "John Smith",
@@ -125,11 +119,7 @@ const STAFF: &[Staff] = &[
 
 /// Id, name, address.
 const CUSTOMERS: &[(u64, &str, Option<&str>)] = &[
-    (
-        CUSTOMER_WITH_CONTACT,
-        "Jim Smith",
-        Some("Jim.Smith@Example.com"),
-    ),
+    (CUSTOMER_WITH_CONTACT, "Jim Smith", Some("Jim.Smith@Example.com")),
     (
         CUSTOMER_WITHOUT_CONTACT,
         "Alex Taylor",
@@ -200,9 +190,9 @@ const FIRST_NAMES: &[&str] = &[
 ];
 
 const LAST_NAMES: &[&str] = &[
-    "Almeida", "Becker", "Çelik", "Dubois", "Ekström", "Fischer", "García", "Hansen", "Ivanova",
-    "Jansen", "Kowalska", "Löwe", "Müller", "Nguyễn", "O'Brien", "Petrov", "Quispe", "Rossi",
-    "Schäfer", "Tanaka", "Ünal", "Vogel", "Wójcik",
+    "Almeida", "Becker", "Çelik", "Dubois", "Ekström", "Fischer", "García", "Hansen", "Ivanova", "Jansen",
+    "Kowalska", "Löwe", "Müller", "Nguyễn", "O'Brien", "Petrov", "Quispe", "Rossi", "Schäfer", "Tanaka",
+    "Ünal", "Vogel", "Wójcik",
 ];
 
 /// Fills both sides with people; the number of customers follows that of tickets.
@@ -232,14 +222,9 @@ pub(super) fn generate(
         let id = 360_000_500_000 + number;
         let name = format!("{} GmbH & Co. KG", LAST_NAMES[number as usize * 3]);
         let created_at = known_since(number);
-        zendesk.organizations.insert(
-            id,
-            Organization {
-                id,
-                name,
-                created_at,
-            },
-        );
+        zendesk
+            .organizations
+            .insert(id, Organization { id, name, created_at });
     }
     for (id, name, email) in CUSTOMERS {
         let mut user = new_user(*id, name, *email, known_since(*id - FIRST_USER));
@@ -298,13 +283,7 @@ fn generate_customers(
         }
         if random.u8(..10) < 6 {
             let number = oro.give_id("contacts");
-            let contact = new_contact(
-                first,
-                last,
-                &[&email.to_lowercase()],
-                "1",
-                3000 + number * 600,
-            );
+            let contact = new_contact(first, last, &[&email.to_lowercase()], "1", 3000 + number * 600);
             oro.contacts.insert(number, contact);
         }
         zendesk.users.insert(id, user);
@@ -348,9 +327,7 @@ fn insert_known_contacts(oro: &mut OroState) {
         account.set("createdAt", json!(known_since(id)));
         account.set("updatedAt", json!(known_since(id)));
         account.to_one.insert("owner".to_owned(), "1".to_owned());
-        account
-            .to_one
-            .insert("organization".to_owned(), "1".to_owned());
+        account.to_one.insert("organization".to_owned(), "1".to_owned());
         account
             .to_one
             .insert("defaultContact".to_owned(), contacts[0].to_owned());
@@ -372,10 +349,7 @@ fn new_user(id: u64, name: &str, email: Option<&str>, known_since: Timestamp) ->
 fn insert_oro_user(oro: &mut OroState, id: u64, name: &str, email: &str, other: Option<String>) {
     let (first, last) = name.split_once(' ').unwrap_or((name, ""));
     let username = email.split('@').next().unwrap_or_default();
-    let emails: Vec<String> = [Some(email.to_owned()), other]
-        .into_iter()
-        .flatten()
-        .collect();
+    let emails: Vec<String> = [Some(email.to_owned()), other].into_iter().flatten().collect();
     let mut user = Entity::default();
     let attributes: [(&str, Value); 8] = [
         ("username", json!(username)),
@@ -391,17 +365,13 @@ fn insert_oro_user(oro: &mut OroState, id: u64, name: &str, email: &str, other: 
         user.set(name, value);
     }
     user.to_one.insert("owner".to_owned(), "1".to_owned());
-    user.to_one
-        .insert("organization".to_owned(), "1".to_owned());
+    user.to_one.insert("organization".to_owned(), "1".to_owned());
     oro.users.insert(id, user);
 }
 
 fn new_contact(first: &str, last: &str, emails: &[&str], organization: &str, at: u64) -> Entity {
     let mut contact = Entity::default();
-    let entries: Vec<Value> = emails
-        .iter()
-        .map(|email| json!({ "email": email }))
-        .collect();
+    let entries: Vec<Value> = emails.iter().map(|email| json!({ "email": email })).collect();
     let attributes: [(&str, Value); 6] = [
         ("firstName", json!(first)),
         ("lastName", json!(last)),

@@ -78,13 +78,7 @@ pub(super) fn generate(
     }
 }
 
-fn ordinary(
-    random: &mut fastrand::Rng,
-    id: u64,
-    created: i64,
-    people: &People,
-    topic: &Topic,
-) -> Ticket {
+fn ordinary(random: &mut fastrand::Rng, id: u64, created: i64, people: &People, topic: &Topic) -> Ticket {
     let requester = people.customers[random.usize(..people.customers.len())];
     let assignee = people.agents[random.usize(..people.agents.len())];
     let status = pick(
@@ -126,9 +120,7 @@ fn ordinary(
     ticket.via = json!({ "channel": channel, "source": { "from": {}, "to": {}, "rel": null } });
     ticket.recipient = recipient;
     if random.u8(..10) < 4 {
-        ticket
-            .custom_fields
-            .insert(ORDER_NUMBER, json!(topic.order));
+        ticket.custom_fields.insert(ORDER_NUMBER, json!(topic.order));
         ticket
             .custom_fields
             .insert(ITEM_COUNT, json!(random.u8(1..9).to_string()));
@@ -139,17 +131,13 @@ fn ordinary(
             .find(|field| field.id == REASON)
             .map_or(&[][..], |field| field.options);
         if !reasons.is_empty() {
-            ticket
-                .custom_fields
-                .insert(REASON, json!(pick(random, reasons)));
+            ticket.custom_fields.insert(REASON, json!(pick(random, reasons)));
         }
         ticket.custom_fields.insert(RETURNED, json!(random.bool()));
         ticket
             .custom_fields
             .insert(PRODUCTS, json!(["product_lamp", "product_desk"]));
-        ticket
-            .custom_fields
-            .insert(PROMISED_DAY, json!("2025-04-16"));
+        ticket.custom_fields.insert(PROMISED_DAY, json!("2025-04-16"));
     }
     ticket
 }
@@ -173,8 +161,7 @@ fn make_special(
         }
     };
     // Every round has a new customer with two tickets, as far as there are customers.
-    let two_tickets =
-        people.customers[usize::try_from(round).unwrap_or_default() % people.customers.len()];
+    let two_tickets = people.customers[usize::try_from(round).unwrap_or_default() % people.customers.len()];
     match place {
         1 => {
             ticket.status = "new".to_owned();
@@ -216,10 +203,7 @@ fn make_special(
         }
         20 => handled_by(ticket, people::SUSPENDED_AGENT),
         22 => {
-            ticket.collaborator_ids = vec![
-                people::CUSTOMER_WITHOUT_CONTACT,
-                people::AGENT_UNKNOWN_TO_ORO,
-            ];
+            ticket.collaborator_ids = vec![people::CUSTOMER_WITHOUT_CONTACT, people::AGENT_UNKNOWN_TO_ORO];
         }
         23 => handled_by(ticket, people::AGENT_BY_SECONDARY_EMAIL),
         24 => asked_by(ticket, people.agents[random.usize(..people.agents.len())]),
@@ -244,10 +228,7 @@ fn write_thread(
     updated: i64,
 ) {
     let requester = ticket.requester_id;
-    let name = zendesk
-        .users
-        .get(requester)
-        .map_or("", |user| user.name.as_str());
+    let name = zendesk.users.get(requester).map_or("", |user| user.name.as_str());
     ticket.description = topic.message(random, name);
     let first = comment(&ticket.description, true);
     ticket.append(&first, requester, ticket.created_at, None);

@@ -43,11 +43,7 @@ impl<'a> View<'a> {
                 let relationship = current.and_then(|kind| kind.relationship(name));
                 let Some(relationship) = relationship else {
                     let detail = format!("The association \"{name}\" does not exist.");
-                    return Err(Problem::with_parameter(
-                        "filter constraint",
-                        detail,
-                        "include",
-                    ));
+                    return Err(Problem::with_parameter("filter constraint", detail, "include"));
                 };
                 current = kind(relationship.target);
             }
@@ -74,12 +70,7 @@ impl<'a> View<'a> {
     }
 
     /// The document of a list, with its links already made.
-    pub(crate) fn many(
-        &self,
-        kind: &Kind,
-        entities: &[(String, Entity)],
-        next: Option<&str>,
-    ) -> Value {
+    pub(crate) fn many(&self, kind: &Kind, entities: &[(String, Entity)], next: Option<&str>) -> Value {
         let mut document = Map::new();
         if self.hateoas {
             let mut links = json!({ "self": format!("{}/{}", self.root, kind.name) });

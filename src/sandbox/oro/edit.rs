@@ -18,12 +18,7 @@ pub(super) fn apply(oro: &mut Oro, edit: &Value) -> Result<Value, String> {
     for (name, value) in parts {
         if name == "delete" {
             for (name, ids) in value.as_object().into_iter().flatten() {
-                for id in ids
-                    .as_array()
-                    .into_iter()
-                    .flatten()
-                    .filter_map(Value::as_str)
-                {
+                for id in ids.as_array().into_iter().flatten().filter_map(Value::as_str) {
                     if !oro.remove(name, id) {
                         return Err(format!("no `{name}` of id `{id}`"));
                     }
@@ -46,8 +41,7 @@ pub(super) fn apply(oro: &mut Oro, edit: &Value) -> Result<Value, String> {
                     return Err(format!("no `{name}` of id `{id}`"));
                 }
                 Some(id) => {
-                    oro.change(kind, id, data)
-                        .map_err(|problems| said(&problems))?;
+                    oro.change(kind, id, data).map_err(|problems| said(&problems))?;
                     ids.push(id.to_owned());
                 }
             }

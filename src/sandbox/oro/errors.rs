@@ -17,11 +17,7 @@ pub(crate) struct Problem {
 
 impl Problem {
     /// A problem with a place in the request's body.
-    pub(crate) fn at(
-        title: &'static str,
-        detail: impl Into<String>,
-        pointer: impl Into<String>,
-    ) -> Self {
+    pub(crate) fn at(title: &'static str, detail: impl Into<String>, pointer: impl Into<String>) -> Self {
         Self {
             status: 400,
             title,
@@ -61,11 +57,7 @@ impl Problem {
 pub(crate) fn refuse(problems: &[Problem]) -> Response {
     let status = problems.first().map_or(400, |problem| problem.status);
     let documents: Vec<Value> = problems.iter().map(Problem::document).collect();
-    Response::typed(
-        status,
-        MEDIA_TYPE,
-        json!({ "errors": documents }).to_string(),
-    )
+    Response::typed(status, MEDIA_TYPE, json!({ "errors": documents }).to_string())
 }
 
 /// The same problems as the plain API words them: a bare array.

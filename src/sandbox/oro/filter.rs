@@ -146,15 +146,8 @@ impl Condition {
             }
             FilterKind::Association => {
                 let own = match kind.relationship(self.filter.name) {
-                    Some(relationship) if relationship.many => {
-                        state.related(relationship, id, entity)
-                    }
-                    _ => entity
-                        .to_one
-                        .get(self.filter.name)
-                        .cloned()
-                        .into_iter()
-                        .collect(),
+                    Some(relationship) if relationship.many => state.related(relationship, id, entity),
+                    _ => entity.to_one.get(self.filter.name).cloned().into_iter().collect(),
                 };
                 self.any_of(&own)
             }
@@ -169,10 +162,7 @@ impl Condition {
             Operator::NotEqual => !own.is_empty() && !shares,
             Operator::NotEqualOrNull => !shares,
             Operator::Exists => own.is_empty() != self.wants_existence(),
-            Operator::Less
-            | Operator::LessOrEqual
-            | Operator::Greater
-            | Operator::GreaterOrEqual => false,
+            Operator::Less | Operator::LessOrEqual | Operator::Greater | Operator::GreaterOrEqual => false,
         }
     }
 
@@ -185,8 +175,7 @@ impl Condition {
             return self.operator == Operator::NotEqualOrNull;
         };
         if let Some((from, to)) = &self.range {
-            return read(from).is_some_and(|from| own >= from)
-                && read(to).is_some_and(|to| own <= to);
+            return read(from).is_some_and(|from| own >= from) && read(to).is_some_and(|to| own <= to);
         }
         let mut wanted = self.values.iter().filter_map(|text| read(text));
         match self.operator {
@@ -208,11 +197,7 @@ impl Condition {
 }
 
 /// Orders entities as the request's `sort` says; by id when it says nothing.
-pub(crate) fn sort(
-    kind: &Kind,
-    request: &Request,
-    entities: &mut [(String, Entity)],
-) -> Result<(), Problem> {
+pub(crate) fn sort(kind: &Kind, request: &Request, entities: &mut [(String, Entity)]) -> Result<(), Problem> {
     let sort = request.parameter("sort").unwrap_or("id");
     let mut keys = Vec::new();
     for key in sort.split(',').filter(|key| !key.is_empty()) {

@@ -23,12 +23,7 @@ pub(crate) fn is_json_api(request: &Request) -> bool {
 }
 
 /// The plain API's answer to a read: flat objects, `page` and `limit` instead of `page[...]`.
-pub(crate) fn read_plainly(
-    state: &OroState,
-    kind: &Kind,
-    id: Option<&str>,
-    request: &Request,
-) -> Response {
+pub(crate) fn read_plainly(state: &OroState, kind: &Kind, id: Option<&str>, request: &Request) -> Response {
     let foreign = request
         .query
         .iter()

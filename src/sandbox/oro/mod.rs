@@ -81,9 +81,7 @@ impl Oro {
             }
             (&Method::DELETE, [_, id]) => self.delete(kind, id),
             (&Method::DELETE, [_]) => self.delete_many(kind, request),
-            (&Method::POST | &Method::PATCH, [_] | [_, _]) if !is_json_api => {
-                media::refuse_write_plainly()
-            }
+            (&Method::POST | &Method::PATCH, [_] | [_, _]) if !is_json_api => media::refuse_write_plainly(),
             (&Method::POST, [_]) => self.create(kind, request),
             (&Method::PATCH, [_, id]) => self.update(kind, id, request),
             (_, [_] | [_, _]) => errors::not_allowed(request.method.as_str()),

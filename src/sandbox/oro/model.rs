@@ -61,11 +61,7 @@ impl OroState {
         match self.table(kind) {
             // Only the canonical spelling of a number is an id.
             Some(table) => table
-                .get(
-                    id.parse()
-                        .ok()
-                        .filter(|number: &u64| number.to_string() == id)?,
-                )
+                .get(id.parse().ok().filter(|number: &u64| number.to_string() == id)?)
                 .cloned(),
             None => reference_list(kind)
                 .into_iter()
@@ -75,11 +71,7 @@ impl OroState {
     }
 
     /// The entities of a type that pass, in id order.
-    pub(crate) fn select(
-        &self,
-        kind: &str,
-        passes: impl Fn(&str, &Entity) -> bool,
-    ) -> Vec<(String, Entity)> {
+    pub(crate) fn select(&self, kind: &str, passes: impl Fn(&str, &Entity) -> bool) -> Vec<(String, Entity)> {
         match self.table(kind) {
             Some(table) => table
                 .iter()
@@ -103,18 +95,9 @@ impl OroState {
     }
 
     /// The ids at the other end of a relationship to many, reflections included.
-    pub(crate) fn related(
-        &self,
-        relationship: &Relationship,
-        id: &str,
-        entity: &Entity,
-    ) -> Vec<String> {
+    pub(crate) fn related(&self, relationship: &Relationship, id: &str, entity: &Entity) -> Vec<String> {
         let Some(inverse) = relationship.inverse_of else {
-            return entity
-                .to_many
-                .get(relationship.name)
-                .cloned()
-                .unwrap_or_default();
+            return entity.to_many.get(relationship.name).cloned().unwrap_or_default();
         };
         let Some(table) = self.table(relationship.target) else {
             return Vec::new();
@@ -134,29 +117,21 @@ impl OroState {
             // The vendor orders a case's comments newest first.
             related.reverse();
         }
-        related
-            .into_iter()
-            .map(|number| number.to_string())
-            .collect()
+        related.into_iter().map(|number| number.to_string()).collect()
     }
 
     /// The youngest time that any entity carries.
     pub(crate) fn latest(&self) -> Timestamp {
-        [
-            &self.cases,
-            &self.casecomments,
-            &self.contacts,
-            &self.accounts,
-        ]
-        .into_iter()
-        .flat_map(Table::values)
-        .flat_map(|entity| {
-            ["createdAt", "updatedAt"]
-                .into_iter()
-                .filter_map(|name| entity.attributes.get(name)?.as_str()?.parse().ok())
-        })
-        .max()
-        .unwrap_or(Timestamp::UNIX_EPOCH)
+        [&self.cases, &self.casecomments, &self.contacts, &self.accounts]
+            .into_iter()
+            .flat_map(Table::values)
+            .flat_map(|entity| {
+                ["createdAt", "updatedAt"]
+                    .into_iter()
+                    .filter_map(|name| entity.attributes.get(name)?.as_str()?.parse().ok())
+            })
+            .max()
+            .unwrap_or(Timestamp::UNIX_EPOCH)
     }
 }
 

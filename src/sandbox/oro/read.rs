@@ -38,8 +38,8 @@ impl Oro {
         };
         let start = (number - 1).saturating_mul(size);
         let page: Vec<(String, Entity)> = entities.into_iter().skip(start).take(size).collect();
-        let next = (start.saturating_add(size) < total)
-            .then(|| self.page_link(request, &(number + 1).to_string()));
+        let next =
+            (start.saturating_add(size) < total).then(|| self.page_link(request, &(number + 1).to_string()));
         let response = answer(200, &view.many(kind, &page, next.as_deref()));
         if wants(request, "totalCount") {
             return Ok(response.header("x-include-total-count", total));
@@ -48,11 +48,7 @@ impl Oro {
     }
 
     /// The entities that pass the request's filters, in id order.
-    pub(super) fn matching(
-        &self,
-        kind: &Kind,
-        request: &Request,
-    ) -> Result<Vec<(String, Entity)>, Problem> {
+    pub(super) fn matching(&self, kind: &Kind, request: &Request) -> Result<Vec<(String, Entity)>, Problem> {
         let conditions = filter::conditions(kind, request)?;
         Ok(self.state.select(kind.name, |id, entity| {
             conditions
@@ -70,13 +66,7 @@ impl Oro {
     }
 
     /// One resource as it stands, as an answer.
-    pub(super) fn rendered(
-        &self,
-        status: u16,
-        kind: &Kind,
-        id: &str,
-        request: &Request,
-    ) -> Response {
+    pub(super) fn rendered(&self, status: u16, kind: &Kind, id: &str, request: &Request) -> Response {
         let Some(entity) = self.state.entity(kind.name, id) else {
             return errors::not_found();
         };

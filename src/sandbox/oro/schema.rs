@@ -134,11 +134,7 @@ const fn required_one(name: &'static str, target: &'static str) -> Relationship 
     }
 }
 
-const fn reflection(
-    name: &'static str,
-    target: &'static str,
-    inverse_of: &'static str,
-) -> Relationship {
+const fn reflection(name: &'static str, target: &'static str, inverse_of: &'static str) -> Relationship {
     Relationship {
         name,
         target,

@@ -53,11 +53,7 @@ impl Oro {
 
     /// `DELETE /{type}?filter[...]`.
     pub(super) fn delete_many(&mut self, kind: &Kind, request: &Request) -> Response {
-        if !request
-            .query
-            .iter()
-            .any(|(name, _)| name.starts_with("filter["))
-        {
+        if !request.query.iter().any(|(name, _)| name.starts_with("filter[")) {
             return errors::refuse(&[Problem {
                 status: 400,
                 title: "filter constraint",
@@ -96,10 +92,7 @@ impl Oro {
                     continue;
                 }
                 let pointing = self.state.select(other.name, |_, entity| {
-                    entity
-                        .to_one
-                        .get(relationship.name)
-                        .is_some_and(|own| own == id)
+                    entity.to_one.get(relationship.name).is_some_and(|own| own == id)
                         || entity
                             .to_many
                             .get(relationship.name)
@@ -122,25 +115,16 @@ impl Oro {
     }
 
     /// Creates an entity from a resource object; returns its id.
-    pub(super) fn insert(
-        &mut self,
-        kind: &Kind,
-        data: &Map<String, Value>,
-    ) -> Result<String, Vec<Problem>> {
+    pub(super) fn insert(&mut self, kind: &Kind, data: &Map<String, Value>) -> Result<String, Vec<Problem>> {
         let now = json!(self.clock.now());
         let mut entity = Entity::default();
         let mut problems = Vec::new();
         self.assign(kind, &mut entity, data, &mut problems);
         entity.settle_primaries(data);
-        entity
-            .attributes
-            .insert("createdAt".to_owned(), now.clone());
+        entity.attributes.insert("createdAt".to_owned(), now.clone());
         match kind.name {
             "cases" => {
-                entity
-                    .attributes
-                    .entry("reportedAt".to_owned())
-                    .or_insert(now);
+                entity.attributes.entry("reportedAt".to_owned()).or_insert(now);
             }
             "casecomments" => {
                 entity
@@ -155,10 +139,7 @@ impl Oro {
         }
         for (name, default) in [("owner", API_USER), ("organization", API_ORGANIZATION)] {
             if kind.relationship(name).is_some() {
-                entity
-                    .to_one
-                    .entry(name.to_owned())
-                    .or_insert(default.to_owned());
+                entity.to_one.entry(name.to_owned()).or_insert(default.to_owned());
             }
         }
         self.validate(kind, None, &entity, &mut problems);
@@ -202,9 +183,7 @@ impl Oro {
             entity.attributes.insert("closedAt".to_owned(), now.clone());
         }
         if kind.name == "casecomments" {
-            entity
-                .to_one
-                .insert("updatedBy".to_owned(), API_USER.to_owned());
+            entity.to_one.insert("updatedBy".to_owned(), API_USER.to_owned());
         }
         entity.attributes.insert("updatedAt".to_owned(), now);
         self.put(kind.name, id, entity);
@@ -307,11 +286,7 @@ impl Oro {
                 };
                 if target != relationship.target {
                     let detail = "Not acceptable entity type.".to_owned();
-                    return Err(Problem::at(
-                        "form constraint",
-                        detail,
-                        format!("{pointer}/type"),
-                    ));
+                    return Err(Problem::at("form constraint", detail, format!("{pointer}/type")));
                 }
                 if self.state.entity(target, id).is_none() {
                     return Err(Problem::at(
@@ -326,24 +301,14 @@ impl Oro {
     }
 
     /// The rules that look at the whole entity.
-    fn validate(
-        &self,
-        kind: &Kind,
-        id: Option<&str>,
-        entity: &Entity,
-        problems: &mut Vec<Problem>,
-    ) {
+    fn validate(&self, kind: &Kind, id: Option<&str>, entity: &Entity, problems: &mut Vec<Problem>) {
         let blank = |entity: &Entity, name: &str| match entity.value(name) {
             Value::Null => true,
             Value::String(text) => text.trim().is_empty(),
             Value::Array(items) => items.is_empty(),
             _ => false,
         };
-        for attribute in kind
-            .attributes
-            .iter()
-            .filter(|attribute| attribute.required)
-        {
+        for attribute in kind.attributes.iter().filter(|attribute| attribute.required) {
             if blank(entity, attribute.name) {
                 problems.push(Problem::at(
                     "not blank constraint",
@@ -403,9 +368,7 @@ impl Attribute {
             (_, Value::Null) => Ok(Value::Null),
             (ValueKind::Text(most), Value::String(text)) => {
                 if text.chars().count() > most {
-                    let detail = format!(
-                        "This value is too long. It should have {most} characters or less."
-                    );
+                    let detail = format!("This value is too long. It should have {most} characters or less.");
                     return Err(("length constraint", detail));
                 }
                 Ok(value.clone())
@@ -442,9 +405,8 @@ impl Entity {
         ] {
             let sent = |name: &str| members(data, "attributes").any(|(sent, _)| sent == name);
             let mut entries = self.value(list).as_array().cloned().unwrap_or_default();
-            let holds = |entries: &[Value], value: &Value| {
-                entries.iter().any(|item| item.get(entry) == Some(value))
-            };
+            let holds =
+                |entries: &[Value], value: &Value| entries.iter().any(|item| item.get(entry) == Some(value));
             let value = self.value(primary).clone();
             if value.is_string() && !holds(&entries, &value) && sent(primary) {
                 entries.insert(0, json!({ entry: value }));
@@ -477,22 +439,12 @@ fn extra_field(name: &str, pointer: String) -> Problem {
 }
 
 /// The members of an object under `name`, none when it is missing.
-fn members<'a>(
-    data: &'a Map<String, Value>,
-    name: &str,
-) -> impl Iterator<Item = (&'a String, &'a Value)> {
-    data.get(name)
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
+fn members<'a>(data: &'a Map<String, Value>, name: &str) -> impl Iterator<Item = (&'a String, &'a Value)> {
+    data.get(name).and_then(Value::as_object).into_iter().flatten()
 }
 
 /// The resource object of a request, with the type and id that its address says.
-fn primary_data(
-    kind: &Kind,
-    id: Option<&str>,
-    request: &Request,
-) -> Result<Map<String, Value>, Problem> {
+fn primary_data(kind: &Kind, id: Option<&str>, request: &Request) -> Result<Map<String, Value>, Problem> {
     const TITLE: &str = "request data constraint";
     let Some(body) = request.json() else {
         return Err(Problem {
@@ -540,11 +492,7 @@ fn primary_data(
     if let Some(id) = id {
         match data.get("id").and_then(Value::as_str) {
             None => {
-                return Err(Problem::at(
-                    TITLE,
-                    "The 'id' property is required",
-                    "/data/id",
-                ));
+                return Err(Problem::at(TITLE, "The 'id' property is required", "/data/id"));
             }
             Some(own) if own != id => {
                 return Err(conflict(

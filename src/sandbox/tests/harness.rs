@@ -27,9 +27,7 @@ pub(super) struct Answer {
 
 impl Answer {
     pub(super) fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .map_or("", |value| value.to_str().unwrap())
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 }
 
@@ -80,9 +78,7 @@ impl Bench {
         headers: &[(&str, &str)],
         body: Option<&Value>,
     ) -> Answer {
-        self.try_send(system, method, path, headers, body)
-            .await
-            .unwrap()
+        self.try_send(system, method, path, headers, body).await.unwrap()
     }
 
     /// Sends a request that may be cut.
@@ -136,8 +132,7 @@ impl Bench {
 
     /// Asks the back office with the token and the media type that it wants.
     pub(super) async fn oro(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
-        self.oro_as(method, path, "application/vnd.api+json", body)
-            .await
+        self.oro_as(method, path, "application/vnd.api+json", body).await
     }
 
     /// Asks the back office with the token and some media type.
@@ -160,13 +155,7 @@ impl Bench {
     }
 
     /// Steers a stand-in.
-    pub(super) async fn control(
-        &self,
-        system: &str,
-        method: Method,
-        action: &str,
-        body: Value,
-    ) -> Value {
+    pub(super) async fn control(&self, system: &str, method: Method, action: &str, body: Value) -> Value {
         let path = format!("/_sandbox/{action}");
         let answer = self.send(system, method, &path, &[], Some(&body)).await;
         assert_eq!(answer.status, 200, "{}", answer.text);

@@ -38,19 +38,12 @@ async fn tokens_are_needed_and_expire() {
         )
         .await;
     assert_eq!(nobody.status, 401);
-    assert_eq!(
-        bench.oro(Method::GET, "/casestatuses", None).await.status,
-        200
-    );
+    assert_eq!(bench.oro(Method::GET, "/casestatuses", None).await.status, 200);
     bench
         .control("oro", Method::POST, "expire_tokens", json!({}))
         .await;
-    assert_eq!(
-        bench.oro(Method::GET, "/casestatuses", None).await.status,
-        401
-    );
-    let wrong =
-        json!({"grant_type": "client_credentials", "client_id": "sandbox", "client_secret": "x"});
+    assert_eq!(bench.oro(Method::GET, "/casestatuses", None).await.status, 401);
+    let wrong = json!({"grant_type": "client_credentials", "client_id": "sandbox", "client_secret": "x"});
     let refused = bench
         .send("oro", Method::POST, "/oauth2-token", &[], Some(&wrong))
         .await;
@@ -58,9 +51,7 @@ async fn tokens_are_needed_and_expire() {
         (refused.status, refused.body["error"].as_str()),
         (401, Some("invalid_client"))
     );
-    let storefront = bench
-        .send("oro", Method::GET, "/api/cases", &[], None)
-        .await;
+    let storefront = bench.send("oro", Method::GET, "/api/cases", &[], None).await;
     assert_eq!(storefront.status, 404);
 }
 
@@ -95,12 +86,7 @@ async fn lists_page_filter_and_include() {
     let bench = Bench::start(options()).await;
     let page = bench.oro(Method::GET, "/contacts", None).await;
     assert_eq!(page.body["data"].as_array().unwrap().len(), 10);
-    assert!(
-        page.header("x-include-total-count")
-            .parse::<usize>()
-            .unwrap()
-            > 10
-    );
+    assert!(page.header("x-include-total-count").parse::<usize>().unwrap() > 10);
     let all = bench
         .oro(Method::GET, "/contacts?page[size]=-1&sort=id", None)
         .await;
@@ -139,11 +125,7 @@ async fn lists_page_filter_and_include() {
             None,
         )
         .await;
-    assert_eq!(
-        found.body["data"],
-        json!([]),
-        "a comma is part of the value here"
-    );
+    assert_eq!(found.body["data"], json!([]), "a comma is part of the value here");
     let path = "/cases?filter[id]=21,22&include=owner,relatedContact&fields[users]=email&fields[cases]=subject,owner,updatedAt";
     let cases = bench.oro(Method::GET, path, None).await;
     assert_eq!(cases.body["data"].as_array().unwrap().len(), 2);
@@ -171,11 +153,7 @@ async fn what_a_stock_system_cannot_do_is_refused() {
             "filter constraint",
             "filter[updatedAt][gte]",
         ),
-        (
-            "/cases?filter[subject]=x",
-            "filter constraint",
-            "filter[subject]",
-        ),
+        ("/cases?filter[subject]=x", "filter constraint", "filter[subject]"),
         (
             "/cases?filter[externalId][gt]=x",
             "filter constraint",
@@ -207,10 +185,7 @@ async fn what_a_stock_system_cannot_do_is_refused() {
         .await;
     assert_eq!(found.status, 200);
     assert_eq!(bench.oro(Method::GET, "/nothing", None).await.status, 404);
-    assert_eq!(
-        bench.oro(Method::GET, "/cases/999999", None).await.status,
-        404
-    );
+    assert_eq!(bench.oro(Method::GET, "/cases/999999", None).await.status, 404);
     assert_eq!(
         bench
             .oro(Method::POST, "/casestatuses", Some(&json!({})))
@@ -236,23 +211,15 @@ async fn cases_are_created_and_changed_by_the_rules() {
         json!({"data": {"type": "cases", "id": id, "attributes": {"subject": "Printer on fire"}}});
     let answer = bench.oro(Method::PATCH, &path, Some(&unchanged)).await;
     assert_eq!(
-        (
-            answer.status,
-            &answer.body["data"]["attributes"]["updatedAt"]
-        ),
+        (answer.status, &answer.body["data"]["attributes"]["updatedAt"]),
         (200, &Value::Null)
     );
     let close = json!({"data": {"type": "cases", "id": id, "relationships": {"status": {"data": {"type": "casestatuses", "id": "closed"}}}}});
     let closed = bench.oro(Method::PATCH, &path, Some(&close)).await;
-    assert_eq!(
-        closed.body["data"]["attributes"]["subject"],
-        "Printer on fire"
-    );
+    assert_eq!(closed.body["data"]["attributes"]["subject"], "Printer on fire");
     assert!(closed.body["data"]["attributes"]["updatedAt"].is_string());
     assert!(closed.body["data"]["attributes"]["closedAt"].is_string());
-    let taken = bench
-        .oro(Method::POST, "/cases", Some(&a_case("Another")))
-        .await;
+    let taken = bench.oro(Method::POST, "/cases", Some(&a_case("Another"))).await;
     assert_eq!(
         (taken.status, problem(&taken).1),
         (400, "/data/attributes/externalId")
@@ -263,25 +230,14 @@ async fn cases_are_created_and_changed_by_the_rules() {
     assert_eq!(found.body["data"][0]["id"].as_str(), Some(id));
 
     let comment = json!({"data": {"type": "casecomments", "attributes": {"message": "Hello"}, "relationships": {"case": {"data": {"type": "cases", "id": id}}}}});
-    let commented = bench
-        .oro(Method::POST, "/casecomments", Some(&comment))
-        .await;
+    let commented = bench.oro(Method::POST, "/casecomments", Some(&comment)).await;
     assert_eq!(commented.body["data"]["attributes"]["public"], false);
     assert_eq!(bench.oro(Method::DELETE, &path, None).await.status, 204);
     assert_eq!(bench.oro(Method::GET, &path, None).await.status, 404);
-    let comment = format!(
-        "/casecomments/{}",
-        commented.body["data"]["id"].as_str().unwrap()
-    );
+    let comment = format!("/casecomments/{}", commented.body["data"]["id"].as_str().unwrap());
     assert_eq!(bench.oro(Method::GET, &comment, None).await.status, 404);
-    let next = bench
-        .oro(Method::POST, "/cases", Some(&a_case("After")))
-        .await;
-    assert_ne!(
-        next.body["data"]["id"].as_str(),
-        Some(id),
-        "ids do not return"
-    );
+    let next = bench.oro(Method::POST, "/cases", Some(&a_case("After"))).await;
+    assert_ne!(next.body["data"]["id"].as_str(), Some(id), "ids do not return");
 }
 
 #[tokio::test]
@@ -337,8 +293,7 @@ async fn refusals_point_at_what_is_wrong() {
         ),
         (
             with(&|data| {
-                data["relationships"]["assignedTo"] =
-                    json!({"data": {"type": "users", "id": "4711"}})
+                data["relationships"]["assignedTo"] = json!({"data": {"type": "users", "id": "4711"}})
             }),
             400,
             "form constraint",
@@ -362,10 +317,7 @@ async fn refusals_point_at_what_is_wrong() {
     assert_eq!((refused.status, problem(&refused).1), (409, "/data/id"));
     let nameless = json!({"data": {"type": "contacts", "attributes": {"description": "nobody"}}});
     assert_eq!(
-        bench
-            .oro(Method::POST, "/contacts", Some(&nameless))
-            .await
-            .status,
+        bench.oro(Method::POST, "/contacts", Some(&nameless)).await.status,
         400
     );
 }

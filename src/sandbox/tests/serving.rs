@@ -15,21 +15,13 @@ async fn ordered_faults_happen() {
         {"match": "GET /api/v2/tickets/7", "cut": true},
         {"match": "POST /api/v2/tickets", "cut_after_write": true},
     ]);
-    bench
-        .control("zendesk", Method::POST, "faults", faults)
-        .await;
+    bench.control("zendesk", Method::POST, "faults", faults).await;
     let basic = [(
         "authorization",
         "Basic YWRtaW5AZXhhbXBsZS5jb20vdG9rZW46c2FuZGJveC10b2tlbg==",
     )];
     let refused = bench
-        .send(
-            "zendesk",
-            Method::GET,
-            "/api/v2/tickets/7.json",
-            &basic,
-            None,
-        )
+        .send("zendesk", Method::GET, "/api/v2/tickets/7.json", &basic, None)
         .await;
     assert_eq!(
         (
@@ -41,13 +33,7 @@ async fn ordered_faults_happen() {
     );
     for _ in 0..2 {
         let broken = bench
-            .try_send(
-                "zendesk",
-                Method::GET,
-                "/api/v2/tickets/7.json",
-                &basic,
-                None,
-            )
+            .try_send("zendesk", Method::GET, "/api/v2/tickets/7.json", &basic, None)
             .await;
         assert!(broken.is_err());
     }
@@ -62,28 +48,15 @@ async fn ordered_faults_happen() {
         )
         .await;
     assert!(broken.is_err());
-    let state = bench
-        .control("zendesk", Method::GET, "state", json!({}))
-        .await;
+    let state = bench.control("zendesk", Method::GET, "state", json!({})).await;
     assert_eq!(state["tickets"]["81"]["description"], "heard, not answered");
-    let log = bench
-        .control("zendesk", Method::GET, "requests", json!({}))
-        .await;
+    let log = bench.control("zendesk", Method::GET, "requests", json!({})).await;
     assert_eq!(
-        (
-            log["by_status"]["cut"].as_u64(),
-            log["by_status"]["503"].as_u64()
-        ),
+        (log["by_status"]["cut"].as_u64(), log["by_status"]["503"].as_u64()),
         (Some(2), Some(1))
     );
     let healthy = bench
-        .send(
-            "zendesk",
-            Method::GET,
-            "/api/v2/tickets/7.json",
-            &basic,
-            None,
-        )
+        .send("zendesk", Method::GET, "/api/v2/tickets/7.json", &basic, None)
         .await;
     assert_eq!(healthy.status, 200);
 }
@@ -97,9 +70,7 @@ async fn a_second_run_finds_what_the_first_wrote() {
     };
     let bench = Bench::start(stored()).await;
     let ticket = json!({"ticket": {"subject": "kept", "comment": {"body": "text"}}});
-    let created = bench
-        .zendesk(Method::POST, "/tickets.json", Some(&ticket))
-        .await;
+    let created = bench.zendesk(Method::POST, "/tickets.json", Some(&ticket)).await;
     let id = created.body["ticket"]["id"].as_u64().unwrap();
     let contact = json!({"data": {"type": "contacts", "attributes": {"lastName": "Kept"}}});
     let contact = bench.oro(Method::POST, "/contacts", Some(&contact)).await;
@@ -135,15 +106,10 @@ async fn people_edit_both_systems() {
     let case = bench.oro(Method::GET, "/cases/22", None).await;
     assert_eq!(case.body["data"]["attributes"]["subject"], "Moved");
     let user = bench
-        .oro(
-            Method::GET,
-            "/users?filter[email]=fred.taylor@example.com",
-            None,
-        )
+        .oro(Method::GET, "/users?filter[email]=fred.taylor@example.com", None)
         .await;
     assert_eq!(user.body["data"][0]["id"], edited["users"][0]);
-    let edit =
-        json!({"tickets": [{"id": 21, "subject": "A closed one"}], "delete": [8], "scrub": [9]});
+    let edit = json!({"tickets": [{"id": 21, "subject": "A closed one"}], "delete": [8], "scrub": [9]});
     bench.control("zendesk", Method::POST, "edit", edit).await;
     let ticket = bench.zendesk(Method::GET, "/tickets/21.json", None).await;
     assert_eq!(
@@ -154,10 +120,7 @@ async fn people_edit_both_systems() {
         (Some("closed"), Some("A closed one"))
     );
     assert_eq!(
-        bench
-            .zendesk(Method::GET, "/tickets/8.json", None)
-            .await
-            .status,
+        bench.zendesk(Method::GET, "/tickets/8.json", None).await.status,
         404
     );
 }

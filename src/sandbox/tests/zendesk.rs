@@ -16,10 +16,7 @@ async fn export(bench: &Bench, query: &str, per_page: usize) -> (Vec<Value>, Str
         let page = bench.zendesk(Method::GET, &path, None).await;
         assert_eq!(page.status, 200, "{}", page.text);
         rows.extend(page.body["tickets"].as_array().unwrap().clone());
-        let cursor = page.body["after_cursor"]
-            .as_str()
-            .unwrap()
-            .replace('=', "%3D");
+        let cursor = page.body["after_cursor"].as_str().unwrap().replace('=', "%3D");
         query = format!("cursor={cursor}");
         if page.body["end_of_stream"] == true {
             return (rows, query);
@@ -28,11 +25,8 @@ async fn export(bench: &Bench, query: &str, per_page: usize) -> (Vec<Value>, Str
 }
 
 async fn raise_limits(bench: &Bench) {
-    let settings =
-        json!({ "export_limit": 10_000, "account_limit": 100_000, "update_limit": 10_000 });
-    bench
-        .control("zendesk", Method::POST, "settings", settings)
-        .await;
+    let settings = json!({ "export_limit": 10_000, "account_limit": 100_000, "update_limit": 10_000 });
+    bench.control("zendesk", Method::POST, "settings", settings).await;
 }
 
 #[tokio::test]
@@ -45,13 +39,7 @@ async fn tokens_are_issued_checked_and_expired() {
     assert_eq!(answer.body["expires_in"], 300);
     let unasked = json!({"grant_type": "client_credentials", "client_id": "sandbox", "client_secret": "sandbox-secret"});
     let answer = bench
-        .send(
-            "zendesk",
-            Method::POST,
-            "/oauth/tokens",
-            &[],
-            Some(&unasked),
-        )
+        .send("zendesk", Method::POST, "/oauth/tokens", &[], Some(&unasked))
         .await;
     assert!(answer.body.get("expires_in").is_none());
     let token = format!("Bearer {}", answer.body["access_token"].as_str().unwrap());
@@ -71,21 +59,12 @@ async fn tokens_are_issued_checked_and_expired() {
     );
     let form = [("content-type", "application/x-www-form-urlencoded")];
     let answer = bench
-        .send(
-            "zendesk",
-            Method::POST,
-            "/oauth/tokens",
-            &form,
-            Some(&asked),
-        )
+        .send("zendesk", Method::POST, "/oauth/tokens", &form, Some(&asked))
         .await;
     assert_eq!(answer.status, 400);
 
     assert_eq!(
-        bench
-            .zendesk(Method::GET, "/tickets.json", None)
-            .await
-            .status,
+        bench.zendesk(Method::GET, "/tickets.json", None).await.status,
         200
     );
     bench
@@ -98,10 +77,7 @@ async fn tokens_are_issued_checked_and_expired() {
     );
     bench.log_in().await;
     assert_eq!(
-        bench
-            .zendesk(Method::GET, "/tickets.json", None)
-            .await
-            .status,
+        bench.zendesk(Method::GET, "/tickets.json", None).await.status,
         200
     );
 
@@ -172,18 +148,10 @@ async fn exports_side_load_people_and_hide_what_was_not_asked_for() {
     let page = bench.zendesk(Method::GET, path, None).await;
     let tickets = page.body["tickets"].as_array().unwrap();
     assert!(tickets.iter().all(|ticket| ticket["status"] != "deleted"));
-    assert!(
-        tickets
-            .iter()
-            .all(|ticket| ticket["support_type"] == "agent")
-    );
+    assert!(tickets.iter().all(|ticket| ticket["support_type"] == "agent"));
     let users = page.body["users"].as_array().unwrap();
     for ticket in tickets {
-        assert!(
-            users
-                .iter()
-                .any(|user| user["id"] == ticket["requester_id"])
-        );
+        assert!(users.iter().any(|user| user["id"] == ticket["requester_id"]));
     }
     let now = jiff::Timestamp::now().as_second() + 10;
     let path = format!("/incremental/tickets/cursor.json?start_time={now}");
@@ -206,13 +174,9 @@ async fn an_edit_during_paging_appears_again() {
         )
         .await;
     let edited = first.body["tickets"][9]["id"].as_u64().unwrap();
-    let edit =
-        json!({"tickets": [{"id": edited, "priority": "urgent", "subject": "changed meanwhile"}]});
+    let edit = json!({"tickets": [{"id": edited, "priority": "urgent", "subject": "changed meanwhile"}]});
     bench.control("zendesk", Method::POST, "edit", edit).await;
-    let cursor = first.body["after_cursor"]
-        .as_str()
-        .unwrap()
-        .replace('=', "%3D");
+    let cursor = first.body["after_cursor"].as_str().unwrap().replace('=', "%3D");
     let (rest, _) = export(&bench, &format!("cursor={cursor}"), 10).await;
     let last = rest.last().unwrap();
     assert_eq!(
@@ -229,21 +193,13 @@ async fn the_last_minute_is_held_back() {
     })
     .await;
     let (_, cursor) = export(&bench, "start_time=0", 1000).await;
-    let ticket =
-        json!({"ticket": {"subject": "fresh", "comment": {"body": "text", "public": false}}});
-    let created = bench
-        .zendesk(Method::POST, "/tickets.json", Some(&ticket))
-        .await;
+    let ticket = json!({"ticket": {"subject": "fresh", "comment": {"body": "text", "public": false}}});
+    let created = bench.zendesk(Method::POST, "/tickets.json", Some(&ticket)).await;
     assert_eq!(created.status, 201);
     let (rows, cursor) = export(&bench, &cursor, 1000).await;
     assert_eq!(rows.len(), 0);
     bench
-        .control(
-            "zendesk",
-            Method::POST,
-            "clock",
-            json!({"advance_seconds": 61}),
-        )
+        .control("zendesk", Method::POST, "clock", json!({"advance_seconds": 61}))
         .await;
     let (rows, _) = export(&bench, &cursor, 1000).await;
     assert_eq!(rows.len(), 1);
@@ -260,9 +216,7 @@ async fn exports_are_ten_a_minute_and_refusals_take_every_shape() {
     let path = "/incremental/users/cursor.json?start_time=0";
     for left in (0..10).rev() {
         let answer = bench.zendesk(Method::GET, path, None).await;
-        let header = answer
-            .header("zendesk-ratelimit-incremental-exports")
-            .to_owned();
+        let header = answer.header("zendesk-ratelimit-incremental-exports").to_owned();
         assert!(
             header.starts_with(&format!("total=10; remaining={left}; resets=")),
             "{header}"
@@ -273,13 +227,7 @@ async fn exports_are_ten_a_minute_and_refusals_take_every_shape() {
         let answer = bench.zendesk(Method::GET, path, None).await;
         assert_eq!(answer.status, 429);
         assert!(answer.header("retry-after").parse::<u64>().unwrap() >= 1);
-        assert!(
-            answer
-                .header("x-rate-limit-remaining")
-                .parse::<u64>()
-                .unwrap()
-                > 600
-        );
+        assert!(answer.header("x-rate-limit-remaining").parse::<u64>().unwrap() > 600);
         bodies.insert(answer.text);
     }
     assert_eq!(bodies.len(), 4);
@@ -298,10 +246,7 @@ async fn exports_are_ten_a_minute_and_refusals_take_every_shape() {
             .starts_with("total=10")
     );
     assert_eq!(
-        bench
-            .zendesk(Method::GET, "/tickets.json", None)
-            .await
-            .status,
+        bench.zendesk(Method::GET, "/tickets.json", None).await.status,
         200
     );
 }
@@ -332,10 +277,7 @@ async fn a_creation_is_repeated_under_its_key_only() {
     let again = bench
         .send("zendesk", Method::POST, path, &headers("k1"), Some(&ticket))
         .await;
-    assert_eq!(
-        (again.status, again.header("x-idempotency-lookup")),
-        (201, "hit")
-    );
+    assert_eq!((again.status, again.header("x-idempotency-lookup")), (201, "hit"));
     assert_eq!(first.body["ticket"]["id"], again.body["ticket"]["id"]);
     let other = json!({"ticket": {"subject": "twice", "comment": {"body": "text"}}});
     let refused = bench
@@ -346,9 +288,7 @@ async fn a_creation_is_repeated_under_its_key_only() {
         (400, Some("IdempotentRequestError"))
     );
     let blank = json!({"ticket": {"subject": "no comment"}});
-    let refused = bench
-        .zendesk(Method::POST, "/tickets.json", Some(&blank))
-        .await;
+    let refused = bench.zendesk(Method::POST, "/tickets.json", Some(&blank)).await;
     assert_eq!(
         (refused.status, refused.body["error"].as_str()),
         (422, Some("RecordInvalid"))
@@ -359,23 +299,15 @@ async fn a_creation_is_repeated_under_its_key_only() {
 async fn updates_keep_the_vendors_rules() {
     let bench = Bench::start(options()).await;
     raise_limits(&bench).await;
-    let before = bench
-        .zendesk(Method::GET, "/tickets/7.json", None)
-        .await
-        .body["ticket"]
-        .clone();
+    let before = bench.zendesk(Method::GET, "/tickets/7.json", None).await.body["ticket"].clone();
     let stamp = before["updated_at"].clone();
     let change = json!({"ticket": {"priority": "low", "safe_update": true, "updated_stamp": stamp, "Subject": "ignored"}});
-    let changed = bench
-        .zendesk(Method::PUT, "/tickets/7.json", Some(&change))
-        .await;
+    let changed = bench.zendesk(Method::PUT, "/tickets/7.json", Some(&change)).await;
     assert_eq!(changed.status, 200, "{}", changed.text);
     assert_eq!(changed.body["ticket"]["priority"], "low");
     assert_eq!(changed.body["ticket"]["subject"], before["subject"]);
     assert_ne!(changed.body["ticket"]["updated_at"], before["updated_at"]);
-    let stale = bench
-        .zendesk(Method::PUT, "/tickets/7.json", Some(&change))
-        .await;
+    let stale = bench.zendesk(Method::PUT, "/tickets/7.json", Some(&change)).await;
     assert_eq!(
         (stale.status, stale.body["error"].as_str()),
         (409, Some("UpdateConflict"))
@@ -401,21 +333,16 @@ async fn updates_keep_the_vendors_rules() {
         )
         .await;
     assert_eq!(
-        (
-            wrong.status,
-            wrong.body["details"]["status"][0]["error"].as_str()
-        ),
+        (wrong.status, wrong.body["details"]["status"][0]["error"].as_str()),
         (422, Some("InvalidValue"))
     );
     assert_eq!(
-        bench
-            .zendesk(Method::GET, "/tickets/2.json", None)
-            .await
-            .body["error"],
+        bench.zendesk(Method::GET, "/tickets/2.json", None).await.body["error"],
         "RecordNotFound"
     );
 
-    let comment = json!({"ticket": {"comment": {"body": "a note", "public": false}, "metadata": {"mark": "m1"}}});
+    let comment =
+        json!({"ticket": {"comment": {"body": "a note", "public": false}, "metadata": {"mark": "m1"}}});
     let commented = bench
         .zendesk(Method::PUT, "/tickets/7.json", Some(&comment))
         .await;
@@ -434,9 +361,7 @@ async fn updates_keep_the_vendors_rules() {
         .unwrap()
         .clone();
     assert_eq!((&last["id"], &last["public"]), (&id, &json!(false)));
-    let audits = bench
-        .zendesk(Method::GET, "/tickets/7/audits.json", None)
-        .await;
+    let audits = bench.zendesk(Method::GET, "/tickets/7/audits.json", None).await;
     assert_eq!(
         audits.body["audits"].as_array().unwrap().last().unwrap()["metadata"]["custom"]["mark"],
         "m1"
@@ -450,10 +375,7 @@ async fn updates_keep_the_vendors_rules() {
         204
     );
     assert_eq!(
-        bench
-            .zendesk(Method::GET, "/tickets/7.json", None)
-            .await
-            .status,
+        bench.zendesk(Method::GET, "/tickets/7.json", None).await.status,
         404
     );
 }
@@ -467,10 +389,7 @@ async fn bulk_work_is_polled_and_succeeds_item_by_item() {
         .await;
     assert_eq!(accepted.body["job_status"]["status"], "queued");
     assert_eq!(accepted.body["job_status"]["results"], Value::Null);
-    let id = accepted.body["job_status"]["id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let id = accepted.body["job_status"]["id"].as_str().unwrap().to_owned();
     let mut job = Value::Null;
     for _ in 0..5 {
         job = bench
@@ -481,26 +400,14 @@ async fn bulk_work_is_polled_and_succeeds_item_by_item() {
     }
     assert_eq!(job["status"], "completed");
     let results = job["results"].as_array().unwrap();
-    let result = |index: u64| {
-        results
-            .iter()
-            .find(|result| result["index"] == index)
-            .unwrap()
-    };
+    let result = |index: u64| results.iter().find(|result| result["index"] == index).unwrap();
     assert_eq!(result(0)["success"], true);
     assert_eq!(
         (result(1)["error"].as_str(), result(1)["details"].as_str()),
-        (
-            Some("TicketUpdateFailed"),
-            Some("closed prevents ticket update")
-        )
+        (Some("TicketUpdateFailed"), Some("closed prevents ticket update"))
     );
     assert_eq!(result(2)["error"], "RecordNotFound");
-    let many = Value::Array(
-        (0..101)
-            .map(|_| json!({"comment": {"body": "x"}}))
-            .collect(),
-    );
+    let many = Value::Array((0..101).map(|_| json!({"comment": {"body": "x"}})).collect());
     let refused = bench
         .zendesk(
             Method::POST,
@@ -550,11 +457,7 @@ async fn lists_page_by_cursor_or_by_offset() {
         (400, Some("InvalidPaginationDepth"))
     );
     let wrong = bench
-        .zendesk(
-            Method::GET,
-            "/tickets.json?page[size]=10&sort=created_at",
-            None,
-        )
+        .zendesk(Method::GET, "/tickets.json?page[size]=10&sort=created_at", None)
         .await;
     assert_eq!(
         (wrong.status, wrong.body["errors"][0]["code"].as_str()),
@@ -574,17 +477,11 @@ async fn people_are_found_created_and_never_doubled() {
         .await;
     assert_eq!(found.body["users"][0]["email"], "Jim.Smith@Example.com");
     let fuzzy = bench
-        .zendesk(
-            Method::GET,
-            "/users/search.json?query=email:%22alex%22",
-            None,
-        )
+        .zendesk(Method::GET, "/users/search.json?query=email:%22alex%22", None)
         .await;
     assert!(fuzzy.body["count"].as_u64().unwrap() > 1);
     let person = json!({"user": {"name": "Jo", "email": "JIM.smith@example.com"}});
-    let refused = bench
-        .zendesk(Method::POST, "/users.json", Some(&person))
-        .await;
+    let refused = bench.zendesk(Method::POST, "/users.json", Some(&person)).await;
     assert_eq!(
         (
             refused.status,
@@ -598,11 +495,7 @@ async fn people_are_found_created_and_never_doubled() {
         .await;
     assert_eq!(created.status, 201);
     let unindexed = bench
-        .zendesk(
-            Method::GET,
-            "/users/search.json?query=email:jo@example.net",
-            None,
-        )
+        .zendesk(Method::GET, "/users/search.json?query=email:jo@example.net", None)
         .await;
     assert_eq!(unindexed.body["count"], 0);
     let exact = bench

@@ -22,19 +22,11 @@ pub(super) fn apply(zendesk: &mut Zendesk, edit: &Value) -> Result<Value, String
     };
     let mut tickets = Vec::new();
     for entry in list(edit, "tickets") {
-        let fields = entry
-            .as_object()
-            .ok_or("each of `tickets` must be an object")?;
+        let fields = entry.as_object().ok_or("each of `tickets` must be an object")?;
         let id = match fields.get("id").and_then(Value::as_u64) {
-            None => zendesk
-                .create(fields)
-                .map_err(|refusal| said(&refusal.body))?,
+            None => zendesk.create(fields).map_err(|refusal| said(&refusal.body))?,
             Some(id) => {
-                let ticket = zendesk
-                    .state
-                    .tickets
-                    .edit(id)
-                    .ok_or_else(|| no_ticket(id))?;
+                let ticket = zendesk.state.tickets.edit(id).ok_or_else(|| no_ticket(id))?;
                 let was_closed = ticket.status == "closed";
                 if was_closed {
                     ticket.status = "solved".to_owned();
@@ -57,29 +49,19 @@ pub(super) fn apply(zendesk: &mut Zendesk, edit: &Value) -> Result<Value, String
         tickets.push(id);
     }
     for id in list(edit, "delete").iter().filter_map(Value::as_u64) {
-        let ticket = zendesk
-            .state
-            .tickets
-            .edit(id)
-            .ok_or_else(|| no_ticket(id))?;
+        let ticket = zendesk.state.tickets.edit(id).ok_or_else(|| no_ticket(id))?;
         ticket.status = "deleted".to_owned();
         ticket.touch(time);
         tickets.push(id);
     }
     for id in list(edit, "scrub").iter().filter_map(Value::as_u64) {
-        let ticket = zendesk
-            .state
-            .tickets
-            .edit(id)
-            .ok_or_else(|| no_ticket(id))?;
+        let ticket = zendesk.state.tickets.edit(id).ok_or_else(|| no_ticket(id))?;
         ticket.scrub(time.as_second());
         tickets.push(id);
     }
     let mut users = Vec::new();
     for entry in list(edit, "users") {
-        let fields = entry
-            .as_object()
-            .ok_or("each of `users` must be an object")?;
+        let fields = entry.as_object().ok_or("each of `users` must be an object")?;
         let known = fields.get("id").and_then(Value::as_u64);
         if let Some(id) = known.filter(|id| zendesk.state.users.get(*id).is_none()) {
             return Err(format!("no user `{id}`"));

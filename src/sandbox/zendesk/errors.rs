@@ -6,10 +6,7 @@ use super::super::message::Response;
 
 /// `{"error": code, "description": text}`, the commonest shape.
 pub(crate) fn plain(status: u16, code: &str, description: &str) -> Response {
-    Response::json(
-        status,
-        &json!({ "error": code, "description": description }),
-    )
+    Response::json(status, &json!({ "error": code, "description": description }))
 }
 
 /// No record of that id.
@@ -78,11 +75,7 @@ pub(crate) fn record_invalid_document(fields: &[(&str, String, Option<&str>)]) -
         if let Some(code) = code {
             problem["error"] = json!(code);
         }
-        if let Some(problems) = details
-            .entry(*field)
-            .or_insert_with(|| json!([]))
-            .as_array_mut()
-        {
+        if let Some(problems) = details.entry(*field).or_insert_with(|| json!([])).as_array_mut() {
             problems.push(problem);
         }
     }

@@ -83,13 +83,8 @@ impl Zendesk {
         let end_of_stream = places.len() == total;
         let end_time = last.map(|last| if end_of_stream { last } else { last + 1 });
         let ids: Vec<u64> = places.into_iter().map(|(_, id)| id).collect();
-        let next_page = end_time.map(|end_time| {
-            link(
-                request,
-                &request.base(),
-                &[("start_time", &end_time.to_string())],
-            )
-        });
+        let next_page =
+            end_time.map(|end_time| link(request, &request.base(), &[("start_time", &end_time.to_string())]));
         let mut document = self.rows(request, "tickets", &ids);
         document.insert("count".to_owned(), json!(ids.len()));
         document.insert("end_time".to_owned(), json!(end_time));
@@ -120,13 +115,9 @@ impl Zendesk {
 
     fn beginning(&self, request: &Request) -> Result<From, Box<Response>> {
         if let Some(cursor) = request.parameter("cursor") {
-            return read_cursor(cursor).map(From::Row).ok_or_else(|| {
-                Box::new(errors::plain(
-                    400,
-                    "InvalidCursor",
-                    "The cursor is not valid",
-                ))
-            });
+            return read_cursor(cursor)
+                .map(From::Row)
+                .ok_or_else(|| Box::new(errors::plain(400, "InvalidCursor", "The cursor is not valid")));
         }
         let Some(start) = request.parameter("start_time") else {
             return Err(Box::new(missing_start_time()));
@@ -156,9 +147,7 @@ impl Zendesk {
             From::Time(start) => places.retain(|(second, _)| *second >= start),
             From::Row(last) => {
                 let same_second = |place: &Place| place.0 == last.0;
-                let goes_on = places
-                    .iter()
-                    .any(|place| same_second(place) && *place > last);
+                let goes_on = places.iter().any(|place| same_second(place) && *place > last);
                 if goes_on && self.settings.repeat_boundary {
                     repeated.extend(
                         places
@@ -183,11 +172,7 @@ impl Zendesk {
         };
         repeated.sort_unstable();
         Page {
-            ids: repeated
-                .into_iter()
-                .chain(places)
-                .map(|(_, id)| id)
-                .collect(),
+            ids: repeated.into_iter().chain(places).map(|(_, id)| id).collect(),
             after: after.map(write_cursor),
             end_of_stream,
         }
@@ -221,10 +206,7 @@ impl Zendesk {
         let base = request.base();
         let mut document = Map::new();
         if name == "users" {
-            document.insert(
-                name.to_owned(),
-                self.user_documents(&base, ids.iter().copied()),
-            );
+            document.insert(name.to_owned(), self.user_documents(&base, ids.iter().copied()));
             return document;
         }
         let tickets = ids.iter().filter_map(|id| self.state.tickets.get(*id));
@@ -258,11 +240,7 @@ fn page_size(request: &Request) -> usize {
 }
 
 fn missing_start_time() -> Response {
-    errors::plain(
-        400,
-        "InvalidValue",
-        "Invalid search: start_time is required",
-    )
+    errors::plain(400, "InvalidValue", "Invalid search: start_time is required")
 }
 
 /// `1707271741.0||4045|` in base64, as the vendor's cursors read.

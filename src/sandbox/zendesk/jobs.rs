@@ -45,8 +45,7 @@ impl Zendesk {
                 Ok(wanted) => wanted,
                 Err(refusal) => return *refusal,
             };
-            let Some(Value::Object(fields)) =
-                request.json().and_then(|body| body.get("ticket").cloned())
+            let Some(Value::Object(fields)) = request.json().and_then(|body| body.get("ticket").cloned())
             else {
                 return invalid_attribute("ticket");
             };
@@ -54,10 +53,7 @@ impl Zendesk {
                 .into_iter()
                 .map(|id| {
                     let mut fields = fields.clone();
-                    fields.insert(
-                        "id".to_owned(),
-                        json!(id.parse::<u64>().unwrap_or_default()),
-                    );
+                    fields.insert("id".to_owned(), json!(id.parse::<u64>().unwrap_or_default()));
                     fields
                 })
                 .collect()
@@ -98,10 +94,7 @@ impl Zendesk {
         };
         let now = self.clock.second();
         let base = request.base();
-        let documents: Vec<Value> = wanted
-            .iter()
-            .filter_map(|id| self.poll(&base, id, now))
-            .collect();
+        let documents: Vec<Value> = wanted.iter().filter_map(|id| self.poll(&base, id, now)).collect();
         Response::json(
             200,
             &json!({ "job_statuses": documents, "count": documents.len() }),
@@ -124,22 +117,14 @@ impl Zendesk {
     /// The items of a bulk request, refused when there are too many.
     fn items(&self, request: &Request) -> Result<Vec<Map<String, Value>>, Box<Response>> {
         let body = request.json();
-        let Some(items) = body
-            .as_ref()
-            .and_then(|body| body.get("tickets")?.as_array())
-        else {
+        let Some(items) = body.as_ref().and_then(|body| body.get("tickets")?.as_array()) else {
             return Err(Box::new(invalid_attribute("tickets")));
         };
         if items.len() > 100 {
             return Err(Box::new(errors::too_many_values()));
         }
         let now = self.clock.second();
-        let running = self
-            .state
-            .jobs
-            .values()
-            .filter(|job| !job.is_over(now))
-            .count();
+        let running = self.state.jobs.values().filter(|job| !job.is_over(now)).count();
         if running >= MOST_JOBS {
             return Err(Box::new(
                 errors::plain(

@@ -118,9 +118,7 @@ impl Zendesk {
             Caller::Anonymous => return errors::not_authenticated(),
             Caller::InvalidToken => return errors::invalid_token(),
         };
-        let account = self
-            .limits
-            .take("account", self.settings.account_limit, MINUTE);
+        let account = self.limits.take("account", self.settings.account_limit, MINUTE);
         let response = if account.allowed {
             self.serve_counted(request, &path, &scope)
         } else {
@@ -195,12 +193,7 @@ impl Zendesk {
                     1,
                     Duration::from_secs(1),
                 ),
-                (
-                    "per-user-updates",
-                    format!("per-user-updates/{id}"),
-                    5,
-                    MINUTE,
-                ),
+                ("per-user-updates", format!("per-user-updates/{id}"), 5, MINUTE),
             ],
             (&Method::POST, ["users", "create_or_update"]) => {
                 vec![(
@@ -321,13 +314,11 @@ impl System for Zendesk {
 
     fn configure(&mut self, settings: &Value) -> Result<Value, String> {
         let mut merged = serde_json::to_value(&self.settings).map_err(|error| error.to_string())?;
-        let (Some(merged_fields), Some(fields)) = (merged.as_object_mut(), settings.as_object())
-        else {
+        let (Some(merged_fields), Some(fields)) = (merged.as_object_mut(), settings.as_object()) else {
             return Err("settings must be an object".to_owned());
         };
         merged_fields.extend(fields.clone());
-        self.settings =
-            serde_json::from_value(merged.clone()).map_err(|error| error.to_string())?;
+        self.settings = serde_json::from_value(merged.clone()).map_err(|error| error.to_string())?;
         Ok(merged)
     }
 

@@ -144,8 +144,7 @@ impl Persistent for ZendeskState {
         self.users.drain("users", &mut changes)?;
         self.organizations.drain("organizations", &mut changes)?;
         self.jobs.drain("jobs", &mut changes)?;
-        self.idempotency_keys
-            .drain("idempotency_keys", &mut changes)?;
+        self.idempotency_keys.drain("idempotency_keys", &mut changes)?;
         Ok(changes)
     }
 
@@ -154,8 +153,7 @@ impl Persistent for ZendeskState {
         self.users.replay("users", &mut changes)?;
         self.organizations.replay("organizations", &mut changes)?;
         self.jobs.replay("jobs", &mut changes)?;
-        self.idempotency_keys
-            .replay("idempotency_keys", &mut changes)
+        self.idempotency_keys.replay("idempotency_keys", &mut changes)
     }
 }
 

@@ -42,20 +42,13 @@ pub(crate) fn page(
     if listing.descending {
         listing.places.reverse();
     }
-    let is_cursor = request
-        .query
-        .iter()
-        .any(|(name, _)| name.starts_with("page["));
+    let is_cursor = request.query.iter().any(|(name, _)| name.starts_with("page["));
     let mut answer = if is_cursor {
         by_cursor(request, &listing)?
     } else {
         by_offset(request, &listing)?
     };
-    let rows: Vec<Value> = answer
-        .places
-        .drain(..)
-        .filter_map(|(_, id)| render(id))
-        .collect();
+    let rows: Vec<Value> = answer.places.drain(..).filter_map(|(_, id)| render(id)).collect();
     let mut document = Map::from_iter([(listing.name.to_owned(), Value::Array(rows))]);
     document.append(&mut answer.rest);
     Ok(document)
@@ -140,13 +133,7 @@ fn by_offset(request: &Request, listing: &Listing<'_>) -> Result<Page, Box<Respo
         )));
     }
     let start = (page - 1) * size;
-    let places = listing
-        .places
-        .iter()
-        .copied()
-        .skip(start)
-        .take(size)
-        .collect();
+    let places = listing.places.iter().copied().skip(start).take(size).collect();
     let count = listing.places.len();
     let turn = |page: usize| link(request, listing.base, &[("page", &page.to_string())]);
     let rest = Map::from_iter([

@@ -47,9 +47,7 @@ impl Zendesk {
                 .tickets
                 .values()
                 .filter(|ticket| {
-                    !ticket.is_deleted()
-                        && ticket.created_at.as_second() <= indexed
-                        && matches(ticket, terms)
+                    !ticket.is_deleted() && ticket.created_at.as_second() <= indexed && matches(ticket, terms)
                 })
                 .map(|ticket| (ticket.created_at.as_second(), ticket.id))
                 .collect(),

@@ -38,9 +38,11 @@ impl Zendesk {
         };
         let now = self.clock.now();
         let body = String::from_utf8_lossy(&request.body).into_owned();
-        let known = self.state.idempotency_keys.values().find(|known| {
-            known.key == key && now.as_second() - known.used_at.as_second() < KEY_LIFETIME
-        });
+        let known = self
+            .state
+            .idempotency_keys
+            .values()
+            .find(|known| known.key == key && now.as_second() - known.used_at.as_second() < KEY_LIFETIME);
         if let Some(known) = known {
             if known.body != body {
                 return errors::plain(
@@ -50,9 +52,7 @@ impl Zendesk {
                 );
             }
             let id = known.ticket_id;
-            return self
-                .written(201, &base, id)
-                .header("x-idempotency-lookup", "hit");
+            return self.written(201, &base, id).header("x-idempotency-lookup", "hit");
         }
         match self.create(&fields) {
             Ok(ticket_id) => {
@@ -160,18 +160,9 @@ impl Zendesk {
     }
 
     /// Updates a ticket from the fields of a request; a refused write changes nothing.
-    pub(super) fn update(
-        &mut self,
-        id: u64,
-        fields: &Map<String, Value>,
-    ) -> Result<(), Box<Response>> {
+    pub(super) fn update(&mut self, id: u64, fields: &Map<String, Value>) -> Result<(), Box<Response>> {
         let now = self.clock.now();
-        let Some(before) = self
-            .state
-            .tickets
-            .get(id)
-            .filter(|ticket| !ticket.is_deleted())
-        else {
+        let Some(before) = self.state.tickets.get(id).filter(|ticket| !ticket.is_deleted()) else {
             return Err(Box::new(errors::record_not_found()));
         };
         if before.status == "closed" {
@@ -204,10 +195,7 @@ impl Zendesk {
                 let full = format!("Ticket: cannot have more than {MOST_COMMENTS} comments");
                 return Err(refuse(vec![("base", full, None)]));
             }
-            let author = comment
-                .get("author_id")
-                .and_then(Value::as_u64)
-                .unwrap_or(ADMIN);
+            let author = comment.get("author_id").and_then(Value::as_u64).unwrap_or(ADMIN);
             if self.state.users.get(author).is_none() {
                 let invalid = "Author: is invalid".to_owned();
                 return Err(refuse(vec![("author", invalid, Some("InvalidValue"))]));
@@ -226,13 +214,8 @@ impl Zendesk {
 
     /// Whom the fields make the requester: by id, by address, or as a new person.
     fn requester(&self, fields: &Map<String, Value>) -> Result<Requester, Box<Response>> {
-        let invalid = |description: &str| {
-            refuse(vec![(
-                "requester",
-                description.to_owned(),
-                Some("InvalidValue"),
-            )])
-        };
+        let invalid =
+            |description: &str| refuse(vec![("requester", description.to_owned(), Some("InvalidValue"))]);
         let known = |id: u64| match self.state.users.get(id) {
             Some(_) => Ok(Requester::Known(id)),
             None => Err(invalid("Requester: is invalid")),
@@ -251,8 +234,7 @@ impl Zendesk {
             Some(Value::Number(id)) => return known(id.as_u64().unwrap_or_default()),
             Some(Value::String(email)) => ("", email.as_str()),
             Some(person) => {
-                let text =
-                    |name: &str| person.get(name).and_then(Value::as_str).unwrap_or_default();
+                let text = |name: &str| person.get(name).and_then(Value::as_str).unwrap_or_default();
                 (text("name"), text("email"))
             }
         };
@@ -265,9 +247,7 @@ impl Zendesk {
             return Ok(Requester::Known(user.id));
         }
         if name.trim().is_empty() {
-            return Err(invalid(
-                "Requester: Name: is too short (minimum one character)",
-            ));
+            return Err(invalid("Requester: Name: is too short (minimum one character)"));
         }
         Ok(Requester::New {
             id: self.state.users.next_id(),
@@ -277,11 +257,7 @@ impl Zendesk {
     }
 
     /// Sets the plain properties, with the side effects of assigning.
-    fn assign(
-        &self,
-        ticket: &mut Ticket,
-        fields: &Map<String, Value>,
-    ) -> Result<(), Box<Response>> {
+    fn assign(&self, ticket: &mut Ticket, fields: &Map<String, Value>) -> Result<(), Box<Response>> {
         let mut problems: Vec<Problem> = Vec::new();
         for (name, value) in fields {
             self.assign_one(ticket, name, value, &mut problems);
@@ -292,26 +268,13 @@ impl Zendesk {
         Err(refuse(problems))
     }
 
-    fn assign_one(
-        &self,
-        ticket: &mut Ticket,
-        name: &str,
-        value: &Value,
-        problems: &mut Vec<Problem>,
-    ) {
-        let text = || {
-            value
-                .as_str()
-                .filter(|text| !text.is_empty())
-                .map(str::to_owned)
-        };
+    fn assign_one(&self, ticket: &mut Ticket, name: &str, value: &Value, problems: &mut Vec<Problem>) {
+        let text = || value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
         let mut choice = |field: &'static str, label: &str, choices: &[&str]| match value {
             Value::Null => Some(None),
             Value::String(text) if choices.contains(&text.as_str()) => Some(Some(text.clone())),
             other => {
-                let shown = other
-                    .as_str()
-                    .map_or_else(|| other.to_string(), str::to_owned);
+                let shown = other.as_str().map_or_else(|| other.to_string(), str::to_owned);
                 let problem = format!("{label}: {shown} is not a valid value");
                 problems.push((field, problem, Some("InvalidValue")));
                 None
@@ -398,11 +361,7 @@ impl Zendesk {
 enum Requester {
     Unsaid,
     Known(u64),
-    New {
-        id: u64,
-        name: String,
-        email: String,
-    },
+    New { id: u64, name: String, email: String },
 }
 
 impl Ticket {
@@ -567,20 +526,12 @@ fn refuse(problems: Vec<Problem>) -> Box<Response> {
 }
 
 fn numbers(value: &Value) -> impl Iterator<Item = u64> {
-    value
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_u64)
+    value.as_array().into_iter().flatten().filter_map(Value::as_u64)
 }
 
 /// The texts of an array, or of a text with spaces between, as tags may come.
 fn texts(value: &Value) -> impl Iterator<Item = String> {
-    let listed = value
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str);
+    let listed = value.as_array().into_iter().flatten().filter_map(Value::as_str);
     let spaced = value.as_str().unwrap_or_default().split_whitespace();
     listed.chain(spaced).map(str::to_lowercase)
 }

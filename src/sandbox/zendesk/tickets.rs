@@ -26,22 +26,18 @@ impl Zendesk {
         let external_id = request.parameter("external_id");
         let archived_before = self.clock.second() - ARCHIVED_AFTER;
         let indexed = self.indexed_second();
-        let tickets = self
-            .state
-            .tickets
-            .values()
-            .filter(|ticket| match external_id {
-                Some(external_id) => {
-                    !ticket.is_deleted()
-                        && ticket.external_id.as_deref() == Some(external_id)
-                        && ticket.created_at.as_second() <= indexed
-                }
-                None => {
-                    let is_archived = ticket.status == "closed"
-                        && ticket.updated_at.as_second() < archived_before;
-                    !ticket.is_deleted() && !is_archived
-                }
-            });
+        let tickets = self.state.tickets.values().filter(|ticket| match external_id {
+            Some(external_id) => {
+                !ticket.is_deleted()
+                    && ticket.external_id.as_deref() == Some(external_id)
+                    && ticket.created_at.as_second() <= indexed
+            }
+            None => {
+                let is_archived =
+                    ticket.status == "closed" && ticket.updated_at.as_second() < archived_before;
+                !ticket.is_deleted() && !is_archived
+            }
+        });
         self.ticket_page(request, "tickets", tickets)
     }
 
@@ -63,10 +59,7 @@ impl Zendesk {
         tickets: impl Iterator<Item = &'a Ticket>,
     ) -> Response {
         let base = request.base();
-        let is_cursor = request
-            .query
-            .iter()
-            .any(|(name, _)| name.starts_with("page["));
+        let is_cursor = request.query.iter().any(|(name, _)| name.starts_with("page["));
         let (field, descending) = if is_cursor {
             match request.parameter("sort").unwrap_or("id") {
                 sort @ ("id" | "updated_at") => (sort, false),
@@ -82,10 +75,7 @@ impl Zendesk {
             }
         } else {
             let descending = request.parameter("sort_order") == Some("desc");
-            (
-                request.parameter("sort_by").unwrap_or("created_at"),
-                descending,
-            )
+            (request.parameter("sort_by").unwrap_or("created_at"), descending)
         };
         let place = |ticket: &Ticket| -> Place {
             let value = match field {
@@ -125,10 +115,7 @@ impl Zendesk {
             .filter_map(|ticket| self.state.tickets.get(ticket.get("id")?.as_u64()?))
             .flat_map(Ticket::people)
             .collect();
-        document.insert(
-            "users".to_owned(),
-            self.user_documents(&request.base(), people),
-        );
+        document.insert("users".to_owned(), self.user_documents(&request.base(), people));
     }
 
     /// `GET /tickets/show_many`: those of the ids that exist, in the order of the ids.
@@ -159,13 +146,9 @@ impl Zendesk {
             return errors::record_not_found();
         };
         let base = request.base();
-        let mut document =
-            Map::from_iter([("ticket".to_owned(), Value::Object(ticket.document(&base)))]);
+        let mut document = Map::from_iter([("ticket".to_owned(), Value::Object(ticket.document(&base)))]);
         if request.includes("users") {
-            document.insert(
-                "users".to_owned(),
-                self.user_documents(&base, ticket.people()),
-            );
+            document.insert("users".to_owned(), self.user_documents(&base, ticket.people()));
         }
         Response::json(200, &Value::Object(document))
     }
@@ -192,11 +175,8 @@ impl Zendesk {
         match page(request, listing, |id| Some(comment(id)?.document())) {
             Ok(mut document) => {
                 if request.includes("users") {
-                    let authors: BTreeSet<u64> = ticket
-                        .comments
-                        .iter()
-                        .map(|comment| comment.author_id)
-                        .collect();
+                    let authors: BTreeSet<u64> =
+                        ticket.comments.iter().map(|comment| comment.author_id).collect();
                     document.insert("users".to_owned(), self.user_documents(&base, authors));
                 }
                 Response::json(200, &Value::Object(document))

@@ -30,11 +30,7 @@ impl Zendesk {
             Ok(fields) => fields,
             Err(refusal) => return *refusal,
         };
-        let Some(id) = id
-            .parse()
-            .ok()
-            .filter(|id| self.state.users.get(*id).is_some())
-        else {
+        let Some(id) = id.parse().ok().filter(|id| self.state.users.get(*id).is_some()) else {
             return errors::record_not_found();
         };
         match self.write_user(Some(id), &fields) {
@@ -109,14 +105,8 @@ impl Zendesk {
                         if !is_email(&email) {
                             let description = format!("Email:  {email} is not properly formatted");
                             invalid("email", description, "InvalidValue");
-                        } else if self
-                            .state
-                            .users
-                            .values()
-                            .any(|other| other.has_email(&email))
-                        {
-                            let description =
-                                format!("Email: {email} is already being used by another user");
+                        } else if self.state.users.values().any(|other| other.has_email(&email)) {
+                            let description = format!("Email: {email} is already being used by another user");
                             invalid("email", description, "DuplicateValue");
                         } else if user.email.is_none() {
                             user.email = Some(email);
@@ -155,10 +145,7 @@ impl Zendesk {
                 "time_zone" => user.time_zone = text.unwrap_or(user.time_zone),
                 "tags" => {
                     let tags = value.as_array().into_iter().flatten();
-                    user.tags = tags
-                        .filter_map(Value::as_str)
-                        .map(str::to_lowercase)
-                        .collect();
+                    user.tags = tags.filter_map(Value::as_str).map(str::to_lowercase).collect();
                 }
                 "user_fields" => user.assign_fields(value),
                 _ => {}

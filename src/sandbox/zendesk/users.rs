@@ -66,11 +66,7 @@ impl Zendesk {
     /// `GET /users/show_many`, by `ids` or `external_ids`; external ids do not look at case.
     pub(super) fn show_many_users(&self, request: &Request) -> Response {
         let by_external_id = request.parameter("external_ids").is_some();
-        let name = if by_external_id {
-            "external_ids"
-        } else {
-            "ids"
-        };
+        let name = if by_external_id { "external_ids" } else { "ids" };
         let wanted = match ids(request, name) {
             Ok(wanted) => wanted,
             Err(refusal) => return *refusal,
@@ -107,11 +103,7 @@ impl Zendesk {
     /// An e-mail term also finds addresses that merely begin with it, and secondary addresses that the answer does not
     /// show: a caller has to compare again. What was written in the last two minutes is not found yet.
     pub(super) fn search_users(&self, request: &Request) -> Response {
-        if request
-            .query
-            .iter()
-            .any(|(name, _)| name.starts_with("page["))
-        {
+        if request.query.iter().any(|(name, _)| name.starts_with("page[")) {
             return errors::invalid_parameter(
                 "InvalidPaginationParameter",
                 "Invalid Pagination Parameter",
