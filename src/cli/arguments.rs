@@ -63,7 +63,7 @@ pub enum Command {
     Queue(queue::Queue),
     /// Say what there is about a pipeline: last runs, cursors, queue
     Status(status::Status),
-    /// Print the JSON Schema of pipeline or connector files, for editors
+    /// Print the schema of pipeline and connector files, for editors, or of what runs leave behind
     Schema(schema::Schema),
     /// Print a completion script for a shell
     Completions(completions::Completions),

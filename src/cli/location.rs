@@ -24,7 +24,7 @@ pub(super) const SANDBOX_DATA: &str = ".crosswalk/sandbox/data";
 #[derive(Args, Clone, Debug, Default)]
 pub struct StateLocation {
     /// The state file [default: .crosswalk/state.db]
-    #[arg(long, value_name = "FILE", env = "CROSSWALK_STATE")]
+    #[arg(long, value_name = "FILE")]
     pub state: Option<PathBuf>,
     /// Look into the state of `run --sandbox`
     #[arg(long, conflicts_with = "state")]

@@ -1,10 +1,12 @@
 //! `crosswalk schema`: the JSON Schemas of what people write and of what runs leave behind.
 
 use clap::{Args, ValueEnum};
+use serde_json::Value;
 
 use super::Context;
 use super::exit::{Exit, Failure};
 use crate::definition::{connector_schema, pipeline_schema};
+use crate::snapshot::{Manifest, Stage, documentation};
 
 /// The arguments of `crosswalk schema`.
 #[derive(Args, Debug)]
@@ -22,14 +24,22 @@ enum Kind {
     Pipeline,
     /// A connector file
     Connector,
+    /// The columns of the snapshots, stage by stage
+    Snapshot,
+    /// A run's `manifest.json`
+    Manifest,
 }
 
 /// Runs the subcommand.
 pub(super) fn schema(context: &Context, arguments: &Schema) -> Result<Exit, Failure> {
-    let document = match arguments.kind {
-        Kind::Pipeline => pipeline_schema(),
-        Kind::Connector => connector_schema(),
-    };
-    context.output.print_json(document)?;
+    match arguments.kind {
+        Kind::Pipeline => context.output.print_json(pipeline_schema())?,
+        Kind::Connector => context.output.print_json(connector_schema())?,
+        Kind::Snapshot => {
+            let stages: Vec<Value> = Stage::ALL.into_iter().map(documentation).collect();
+            context.output.print_json(&stages)?;
+        }
+        Kind::Manifest => context.output.print_json(&Manifest::json_schema())?,
+    }
     Ok(Exit::Complete)
 }
