@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::value::Value;
+use super::json::{JsonError, project_json};
+use super::projection::Projection;
+use super::value::{Map, Value};
 
 /// One record as a connector read it.
 #[derive(Clone, Debug)]
@@ -68,5 +70,92 @@ impl Record {
     /// What was joined, by name.
     pub fn joined(&self) -> &[(Arc<str>, Joined)] {
         &self.joined
+    }
+
+    /// The members that a projection names, joined ones under their names, borrowing from this record.
+    ///
+    /// # Errors
+    /// When the record's or a joined record's text is not JSON.
+    pub fn project<'r>(&'r self, projection: &Projection) -> Result<Value<'r>, JsonError> {
+        let mut value = project_json(self.text(), projection)?;
+        for (name, joined) in &self.joined {
+            let Some(projection) = projection.member(name) else {
+                continue;
+            };
+            let joined = match joined {
+                Joined::Nothing => Value::Null,
+                Joined::One(text) => project_json(text, projection)?,
+                Joined::Many(texts) => Value::List(
+                    texts
+                        .iter()
+                        .map(|text| project_json(text, projection))
+                        .collect::<Result<_, _>>()?,
+                ),
+                Joined::Parsed(parsed) => parsed.project(projection),
+            };
+            match &mut value {
+                Value::Map(map) => map.insert(&**name, joined),
+                other => *other = Value::Map(Map(vec![((&**name).into(), joined)])),
+            }
+        }
+        Ok(value)
+    }
+
+    /// All of it.
+    ///
+    /// # Errors
+    /// As [`Record::project`].
+    pub fn value<'r>(&'r self) -> Result<Value<'r>, JsonError> {
+        self.project(&Projection::everything())
+    }
+}
+
+impl Value<'_> {
+    /// The members that a projection names, borrowing from this value; what is no object is borrowed whole.
+    pub fn project(&self, projection: &Projection) -> Value<'_> {
+        match self {
+            Value::Map(map) if !projection.is_everything() => Value::Map(Map(map
+                .0
+                .iter()
+                .filter_map(|(name, value)| {
+                    let projection = projection.member(name)?;
+                    Some((name.as_ref().into(), value.project(projection)))
+                })
+                .collect())),
+            Value::List(items) if !projection.is_everything() => {
+                Value::List(items.iter().map(|item| item.project(projection)).collect())
+            }
+            other => other.borrow(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expression::Path;
+
+    #[test]
+    fn joined_records_stand_under_their_names() {
+        let mut record = Record::new(Bytes::from_static(br#"{"id":1,"requester":"old"}"#));
+        record.join(
+            "requester".into(),
+            Joined::One(Bytes::from_static(br#"{"email":"a@b","x":1}"#)),
+        );
+        record.join("gone".into(), Joined::Nothing);
+        record.join(
+            "people".into(),
+            Joined::Many(vec![Bytes::from_static(br#"{"x":1,"n":2}"#)]),
+        );
+        let mut projection = Projection::new();
+        for path in ["$.requester.email", "$.people.n", "$.id"] {
+            projection.add_path(&Path::parse(path).unwrap());
+        }
+        assert_eq!(
+            record.project(&projection).unwrap().to_json(),
+            r#"{"id":1,"requester":{"email":"a@b"},"people":[{"n":2}]}"#
+        );
+        assert_eq!(record.value().unwrap().get("gone"), Some(&Value::Null));
+        assert_eq!(record.received().as_ref(), br#"{"id":1,"requester":"old"}"#);
     }
 }
