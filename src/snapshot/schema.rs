@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::Stage;
 use crate::compile::compiled::Column;
-use crate::expression::TargetType;
+use crate::expression::{TargetType, TimePattern};
 
 /// A column as it is documented.
 pub(crate) struct ColumnDescription {
@@ -49,6 +49,12 @@ impl Kind {
             TargetType::Decimal => Kind::Decimal,
             TargetType::Boolean => Kind::Boolean,
             TargetType::Json => Kind::Json,
+            TargetType::Date => Kind::Date,
+            TargetType::Time(format) => match format.write {
+                TimePattern::Rfc3339 => Kind::Time,
+                TimePattern::Strptime(_) => Kind::Text,
+                TimePattern::Unix | TimePattern::UnixMilliseconds => Kind::Integer,
+            },
         }
     }
 
