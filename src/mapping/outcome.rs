@@ -154,7 +154,11 @@ impl Coverage {
 
     /// Counts one use of an entry.
     pub fn count(&mut self, table: EnumId, entry: usize) {
-        if let Some(count) = self.used.get_mut(table).and_then(|entries| entries.get_mut(entry)) {
+        if let Some(count) = self
+            .used
+            .get_mut(table)
+            .and_then(|entries| entries.get_mut(entry))
+        {
             *count += 1;
         }
     }
@@ -181,7 +185,11 @@ impl Coverage {
                 }
             }
             for (value, count) in values {
-                *unknown.entry(table.name.clone()).or_default().entry(value.clone()).or_default() += count;
+                *unknown
+                    .entry(table.name.clone())
+                    .or_default()
+                    .entry(value.clone())
+                    .or_default() += count;
             }
         }
     }
