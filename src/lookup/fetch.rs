@@ -1,0 +1,375 @@
+//! Answering noted questions, all of a batch together, with as few requests as possible.
+//!
+//! Questions become keys of attempts; keys that another batch asks for are waited for; what an earlier run asked is
+//! taken from the store; the rest is asked in batches, those of several lookups over one stream together. What finds
+//! nothing goes on to its lookup's next attempt.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures::stream::{StreamExt, TryStreamExt, iter};
+use jiff::Timestamp;
+
+use super::cache;
+use super::flight::{FlightKey, landed};
+use super::resolver::{Attempt, QuestionKind};
+use super::table::{Known, record_keys};
+use super::{LookupError, Lookups, Question, Shared};
+use crate::compile::compiled::{ConnectionId, Load, LookupId};
+use crate::connector::ConnectorError;
+use crate::expression::{Record, Value, normalize};
+use crate::mapping::Found;
+
+/// How many requests are on their way at once; a connection's own limits may be narrower.
+const REQUESTS_AT_ONCE: usize = 8;
+
+impl Lookups {
+    /// Has questions answered, so that mapping the batch again finds the answers. A question that the system refuses is
+    /// answered as failed.
+    ///
+    /// # Errors
+    /// When a system or the store cannot be asked at all: the run ends.
+    pub async fn fetch(&self, questions: Vec<Question>) -> Result<(), LookupError> {
+        self.shared.answer(questions, Reuse::Kept).await
+    }
+}
+
+/// Whether answers that earlier runs kept may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reuse {
+    Kept,
+    Nothing,
+}
+
+/// A question on its way through its lookup's attempts.
+struct Asking {
+    lookup: LookupId,
+    attempts: std::vec::IntoIter<Attempt>,
+}
+
+/// One place that is asked: a stream, by one of its finds.
+type Place = (ConnectionId, usize, usize);
+
+/// What is asked for at one place: for each distinct value the attempts that want it.
+type Wanted = HashMap<String, (Value<'static>, Vec<FlightKey>)>;
+
+impl Shared {
+    pub(super) async fn answer(
+        self: &Arc<Self>,
+        questions: Vec<Question>,
+        reuse: Reuse,
+    ) -> Result<(), LookupError> {
+        let began = Instant::now();
+        let mut links: HashMap<usize, Vec<String>> = HashMap::new();
+        let mut asking = Vec::new();
+        let mut whole = Vec::new();
+        for question in questions {
+            match question.kind {
+                QuestionKind::Link { flow, key } => links.entry(flow).or_default().push(key),
+                QuestionKind::Lookup { lookup, attempts } => {
+                    match self.pipeline.lookups.get(lookup).map(|rule| rule.load) {
+                        Some(Load::All) => whole.push(lookup),
+                        Some(Load::OnDemand) => asking.push(Asking {
+                            lookup,
+                            attempts: attempts.into_iter(),
+                        }),
+                        None => {}
+                    }
+                }
+            }
+        }
+        for (flow, keys) in &links {
+            let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+            self.links.fetch(&self.pipeline, &*self.state, *flow, &keys)?;
+        }
+        self.load(&whole).await?;
+        while !asking.is_empty() {
+            asking = self.ask_next_attempts(asking, began, reuse).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks the next attempt of every question; returns those that found nothing.
+    async fn ask_next_attempts(
+        self: &Arc<Self>,
+        asking: Vec<Asking>,
+        began: Instant,
+        reuse: Reuse,
+    ) -> Result<Vec<Asking>, LookupError> {
+        let mut values = HashMap::new();
+        let mut open = Vec::new();
+        for mut one in asking {
+            let Some(attempt) = one.attempts.next() else {
+                continue;
+            };
+            let key = FlightKey {
+                lookup: one.lookup,
+                attempt: attempt.position,
+                key: attempt.key,
+            };
+            values.insert(key.clone(), attempt.value);
+            open.push((key, one));
+        }
+        self.answer_keys(&values, began, reuse).await?;
+        let found_nothing = |key: &FlightKey| {
+            let known = self
+                .table(key.lookup)
+                .map(|table| table.known(key.attempt, &key.key, began));
+            matches!(known, Some(Known::Found(found)) if found.is_empty())
+        };
+        Ok(open
+            .into_iter()
+            .filter(|(key, _)| found_nothing(key))
+            .map(|(_, one)| one)
+            .collect())
+    }
+
+    /// Has every key answered, by asking or by waiting for who asks already.
+    async fn answer_keys(
+        self: &Arc<Self>,
+        values: &HashMap<FlightKey, Value<'static>>,
+        began: Instant,
+        reuse: Reuse,
+    ) -> Result<(), LookupError> {
+        loop {
+            let unanswered = values.keys().filter(|key| {
+                let known = self
+                    .table(key.lookup)
+                    .map(|table| table.known(key.attempt, &key.key, began));
+                matches!(known, Some(Known::Unknown))
+            });
+            let boarding = self.flights.board(unanswered.cloned());
+            if boarding.mine.keys().is_empty() && boarding.others.is_empty() {
+                return Ok(());
+            }
+            self.ask(boarding.mine.keys(), values, reuse).await?;
+            drop(boarding.mine);
+            for other in boarding.others {
+                landed(other).await;
+            }
+        }
+    }
+
+    async fn ask(
+        self: &Arc<Self>,
+        keys: &[FlightKey],
+        values: &HashMap<FlightKey, Value<'static>>,
+        reuse: Reuse,
+    ) -> Result<(), LookupError> {
+        let kept = match reuse {
+            Reuse::Kept => self.take_kept(keys)?,
+            Reuse::Nothing => HashSet::new(),
+        };
+        let mut places: HashMap<Place, Wanted> = HashMap::new();
+        for key in keys.iter().filter(|key| !kept.contains(*key)) {
+            let (Some(rule), Some(value)) = (self.pipeline.lookups.get(key.lookup), values.get(key)) else {
+                continue;
+            };
+            let find = rule
+                .attempts
+                .get(key.attempt)
+                .and_then(|attempt| attempt.keys.iter().find_map(|key| key.find));
+            let (Some(find), Some(text)) = (find, normalize(&[], value)) else {
+                self.refuse(key, "the searched stream cannot be asked for this key");
+                continue;
+            };
+            places
+                .entry((rule.connection, rule.stream, find))
+                .or_default()
+                .entry(text)
+                .or_insert_with(|| (value.clone(), Vec::new()))
+                .1
+                .push(key.clone());
+        }
+        let requests = places.into_iter().flat_map(|(place, wanted)| {
+            let wanted: Vec<_> = wanted.into_values().collect();
+            let at_most = self.at_most(place);
+            let chunks: Vec<Vec<_>> = wanted.chunks(at_most).map(<[_]>::to_vec).collect();
+            chunks.into_iter().map(move |chunk| (place, chunk))
+        });
+        iter(requests.collect::<Vec<_>>())
+            .map(|(place, chunk)| self.ask_chunk(place, chunk))
+            .buffer_unordered(REQUESTS_AT_ONCE)
+            .try_collect()
+            .await
+    }
+
+    /// Takes what earlier runs kept; returns the keys that this answered.
+    fn take_kept(&self, keys: &[FlightKey]) -> Result<HashSet<FlightKey>, LookupError> {
+        let mut by_lookup: HashMap<LookupId, Vec<(String, &FlightKey)>> = HashMap::new();
+        for key in keys {
+            let stored = cache::stored_key(key.attempt, &key.key);
+            by_lookup.entry(key.lookup).or_default().push((stored, key));
+        }
+        let now = Timestamp::now();
+        let mut answered = HashSet::new();
+        for (lookup, keys) in by_lookup {
+            let (Some(rule), Some(table)) = (self.pipeline.lookups.get(lookup), self.table(lookup)) else {
+                continue;
+            };
+            if rule.fresh_for.is_zero() {
+                continue;
+            }
+            let stored: Vec<&str> = keys.iter().map(|(stored, _)| stored.as_str()).collect();
+            let kept = self
+                .state
+                .cached_lookups(&self.scope, &rule.name, &stored, now)?;
+            for (stored, key) in &keys {
+                let Some(answer) = kept.get(stored) else {
+                    continue;
+                };
+                if let Some(found) = cache::decode(answer) {
+                    let left = answer.expires.duration_since(now).unsigned_abs();
+                    table.put_for(key.attempt, &key.key, found, left);
+                    answered.insert((*key).clone());
+                }
+            }
+        }
+        Ok(answered)
+    }
+
+    fn at_most(&self, (connection, stream, find): Place) -> usize {
+        let find = self
+            .pipeline
+            .connections
+            .get(connection)
+            .and_then(|connection| connection.connector.streams.get(stream))
+            .and_then(|stream| stream.find.get(find));
+        find.map_or(1, |find| find.at_most).max(1)
+    }
+
+    /// Whether the system's comparison is exact, so that a record it returns for one value is taken at its word.
+    fn is_exact(&self, (connection, stream, find): Place) -> bool {
+        let find = self
+            .pipeline
+            .connections
+            .get(connection)
+            .and_then(|connection| connection.connector.streams.get(stream))
+            .and_then(|stream| stream.find.get(find));
+        find.is_some_and(|find| !find.recheck)
+    }
+
+    fn refuse(&self, key: &FlightKey, message: &str) {
+        if let Some(table) = self.table(key.lookup) {
+            table.put_failed(key.attempt, &key.key, message);
+        }
+    }
+
+    /// One request; several if the system refuses it, to find out which value it refuses.
+    async fn ask_chunk(
+        self: &Arc<Self>,
+        place: Place,
+        wanted: Vec<(Value<'static>, Vec<FlightKey>)>,
+    ) -> Result<(), LookupError> {
+        let (connection, stream, find) = place;
+        let mut open = vec![wanted];
+        while let Some(mut wanted) = open.pop() {
+            let values: Vec<Value<'static>> = wanted.iter().map(|(value, _)| value.clone()).collect();
+            let answer = self.source.find(connection, stream, find, &values).await;
+            match answer {
+                Ok(records) => self.distribute(place, &wanted, &records)?,
+                Err(ConnectorError::Rejected { .. }) if wanted.len() > 1 => {
+                    open.push(wanted.split_off(wanted.len() / 2));
+                    open.push(wanted);
+                }
+                Err(error @ ConnectorError::Rejected { .. }) => {
+                    let message = error.to_string();
+                    for key in wanted.iter().flat_map(|(_, keys)| keys) {
+                        self.refuse(key, &message);
+                    }
+                }
+                Err(source) => {
+                    let lookup = wanted
+                        .first()
+                        .and_then(|(_, keys)| keys.first())
+                        .and_then(|key| self.pipeline.lookups.get(key.lookup))
+                        .map_or_else(String::new, |rule| rule.name.clone());
+                    return Err(LookupError::Connector { lookup, source });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives each key the records that have it.
+    fn distribute(
+        &self,
+        place: Place,
+        wanted: &[(Value<'static>, Vec<FlightKey>)],
+        records: &[Record],
+    ) -> Result<(), LookupError> {
+        let mut attempts: HashMap<(LookupId, usize), Vec<&str>> = HashMap::new();
+        for key in wanted.iter().flat_map(|(_, keys)| keys) {
+            attempts
+                .entry((key.lookup, key.attempt))
+                .or_default()
+                .push(&key.key);
+        }
+        let trusted = wanted.len() == 1 && self.is_exact(place);
+        let now = Timestamp::now();
+        for ((lookup, attempt), keys) in attempts {
+            let mut found: HashMap<&str, Vec<Arc<Found>>> =
+                keys.iter().map(|key| (*key, Vec::new())).collect();
+            for record in records {
+                self.compare(lookup, attempt, trusted, record, &mut found)?;
+            }
+            let answers: Vec<_> = found.into_iter().collect();
+            self.remember(lookup, attempt, &answers, now)?;
+        }
+        Ok(())
+    }
+
+    /// Puts a record under those of the keys that it has.
+    fn compare(
+        &self,
+        lookup: LookupId,
+        attempt: usize,
+        trusted: bool,
+        record: &Record,
+        found: &mut HashMap<&str, Vec<Arc<Found>>>,
+    ) -> Result<(), LookupError> {
+        let (Some(rule), Some(table)) = (self.pipeline.lookups.get(lookup), self.table(lookup)) else {
+            return Ok(());
+        };
+        let Some(matching) = rule.attempts.get(attempt) else {
+            return Ok(());
+        };
+        let value = record.project(&table.read).map_err(|source| LookupError::Record {
+            lookup: rule.name.clone(),
+            source,
+        })?;
+        if !table.admits(&value) {
+            return Ok(());
+        }
+        let Some(answer) = table.found(&value) else {
+            return Ok(());
+        };
+        // A system may search by what its records do not show.
+        let hidden = matching.keys.len() == 1
+            && matching.keys.iter().all(|key| key.theirs.all(&value).is_empty());
+        if trusted && hidden {
+            for records in found.values_mut() {
+                add_once(records, &answer);
+            }
+            return Ok(());
+        }
+        for key in record_keys(matching, &rule.normalize, &value) {
+            if let Some(records) = found.get_mut(key.as_str()) {
+                add_once(records, &answer);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Adds a record unless it is there: pages may give one twice.
+fn add_once(records: &mut Vec<Arc<Found>>, found: &Arc<Found>) {
+    let key = normalize(&[], &found.key);
+    if !records
+        .iter()
+        .any(|other| normalize(&[], &other.key) == key)
+    {
+        records.push(Arc::clone(found));
+    }
+}

@@ -1,0 +1,179 @@
+//! [`BatchResolver`]: mapping's window into what lookups know, for one batch.
+//!
+//! It answers from memory and notes each question that memory cannot answer, once. Threads of one batch may share it.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use super::Shared;
+use super::table::{Known, preferred};
+use crate::compile::compiled::{FlowId, Lookup, LookupId, Match, OnMany};
+use crate::expression::Value;
+use crate::mapping::{
+    AskedKey, AskedValue, Found, Resolution, Resolver, asked_key, asked_value, name_pending,
+};
+
+/// A question that memory could not answer.
+#[derive(Clone, Debug)]
+pub struct Question {
+    pub(super) kind: QuestionKind,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum QuestionKind {
+    /// A lookup's attempts from the first that is not answered.
+    Lookup {
+        lookup: LookupId,
+        attempts: Vec<Attempt>,
+    },
+    /// A link.
+    Link { flow: FlowId, key: String },
+}
+
+/// One attempt to ask.
+#[derive(Clone, Debug)]
+pub(super) struct Attempt {
+    /// Its position in the lookup.
+    pub(super) position: usize,
+    /// Its key, normalised.
+    pub(super) key: String,
+    /// The value that the system is asked with, as given.
+    pub(super) value: Value<'static>,
+}
+
+/// Answers one batch's lookups and links from memory; notes what is missing.
+#[derive(Debug)]
+pub struct BatchResolver {
+    shared: Arc<Shared>,
+    began: Instant,
+    noted: Mutex<Noted>,
+}
+
+#[derive(Debug, Default)]
+struct Noted {
+    seen: HashSet<(bool, usize, usize, String)>,
+    questions: Vec<Question>,
+}
+
+impl BatchResolver {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        BatchResolver {
+            shared,
+            began: Instant::now(),
+            noted: Mutex::default(),
+        }
+    }
+
+    /// When the batch began: what is known counts if it came later, or was fresh then.
+    pub(super) fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// Takes the questions noted so far, each once.
+    pub fn questions(&self) -> Vec<Question> {
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.seen.clear();
+        std::mem::take(&mut noted.questions)
+    }
+
+    fn note(&self, mark: (bool, usize, usize, String), question: impl FnOnce() -> QuestionKind) {
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        if noted.seen.insert(mark) {
+            let kind = question();
+            noted.questions.push(Question { kind });
+        }
+    }
+
+    /// The value that an attempt asks the system with; `None` if it cannot be asked now.
+    fn value_to_ask(&self, attempt: &Match, given: &Value<'_>) -> Option<Value<'static>> {
+        let by_find = attempt.keys.iter().find(|key| key.find.is_some());
+        let key = by_find.or(attempt.keys.first())?;
+        match asked_value(&self.shared.pipeline, &key.ours, given, self) {
+            AskedValue::Value(value) => Some(value.into_owned().into_owned()),
+            AskedValue::Missing | AskedValue::Failed(_) => None,
+        }
+    }
+
+    /// The attempts from `first` on that can be asked now.
+    fn attempts(&self, rule: &Lookup, first: usize, given: &Value<'_>) -> Vec<Attempt> {
+        let rest = rule.attempts.iter().enumerate().skip(first);
+        rest.filter_map(|(position, attempt)| {
+            let key = asked_key(&self.shared.pipeline, &rule.normalize, attempt, given, self);
+            let AskedKey::Known(key) = key else {
+                return None;
+            };
+            let value = self.value_to_ask(attempt, given)?;
+            Some(Attempt {
+                position,
+                key,
+                value,
+            })
+        })
+        .collect()
+    }
+
+    fn answer(&self, rule: &Lookup, given: &Value<'_>, found: Vec<Arc<Found>>) -> Resolution {
+        let mut found = preferred(rule, &self.shared.pipeline.params, given, found);
+        match found.len() {
+            0 => Resolution::None,
+            1 => Resolution::Found(found.swap_remove(0)),
+            _ => Resolution::Many(found),
+        }
+    }
+}
+
+impl Resolver for BatchResolver {
+    fn resolve(&self, lookup: LookupId, given: &Value<'_>) -> Resolution {
+        let pipeline = &self.shared.pipeline;
+        let (Some(rule), Some(table)) = (pipeline.lookups.get(lookup), self.shared.table(lookup)) else {
+            return Resolution::Failed(format!("there is no lookup number {lookup}"));
+        };
+        for (position, attempt) in rule.attempts.iter().enumerate() {
+            let key = match asked_key(pipeline, &rule.normalize, attempt, given, self) {
+                AskedKey::Known(key) => key,
+                AskedKey::Nothing => continue,
+                AskedKey::Missing => return Resolution::Missing,
+                AskedKey::Failed(message) => return Resolution::Failed(message),
+            };
+            let known = table.known(position, &key, self.began);
+            if let Known::Found(found) = &known
+                && !found.is_empty()
+            {
+                return self.answer(rule, given, found.clone());
+            }
+            let created = || name_pending(rule, attempt, &key);
+            if let Some(found) = self.shared.created.find(created) {
+                return Resolution::Found(found);
+            }
+            match known {
+                Known::Found(_) => {}
+                Known::Failed(message) => return Resolution::Failed(message.to_string()),
+                Known::Unknown => {
+                    self.note((true, lookup, position, key), || QuestionKind::Lookup {
+                        lookup,
+                        attempts: self.attempts(rule, position, given),
+                    });
+                    return Resolution::Missing;
+                }
+            }
+        }
+        Resolution::None
+    }
+
+    fn link(&self, flow: FlowId, key: &str) -> Resolution {
+        let resolution = self.shared.links.resolve(flow, key, self.began);
+        if matches!(resolution, Resolution::Missing) {
+            self.note((false, flow, 0, key.to_owned()), || QuestionKind::Link {
+                flow,
+                key: key.to_owned(),
+            });
+        }
+        resolution
+    }
+}
+
+/// Whether several records are as good as one for a lookup.
+pub(super) fn takes_first(rule: &Lookup) -> bool {
+    rule.on_many == OnMany::First
+}
