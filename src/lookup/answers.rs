@@ -62,10 +62,7 @@ impl Default for Answers {
 impl Answers {
     /// The answer for a key, if it came at or after `since` or was still fresh then.
     pub(super) fn find(&self, key: &str, since: Instant) -> Option<Answer> {
-        let shard = self
-            .shard(key)?
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
+        let shard = self.shard(key)?.read().unwrap_or_else(PoisonError::into_inner);
         let kept = shard.young.get(key).or_else(|| shard.old.get(key))?;
         kept.serves(since).then(|| kept.answer.clone())
     }

@@ -101,7 +101,10 @@ mod tests {
         assert_eq!(read[0].record.to_json(), r#"{"price":1.10}"#);
 
         let none = encode(0, "bob", &[], fresh_for, now);
-        assert_eq!((none.found.as_ref(), none.expires), (None, Timestamp::from_second(1_010).unwrap()));
+        assert_eq!(
+            (none.found.as_ref(), none.expires),
+            (None, Timestamp::from_second(1_010).unwrap())
+        );
         assert!(decode(&none).unwrap().is_empty());
 
         for damaged in ["[[1]]", "{}", "[", "[1]"] {

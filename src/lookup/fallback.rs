@@ -36,9 +36,7 @@ impl Lookups {
                 attempts: vec![attempt.clone()],
             },
         });
-        self.shared
-            .answer(questions.collect(), Reuse::Nothing)
-            .await?;
+        self.shared.answer(questions.collect(), Reuse::Nothing).await?;
         let resolved = asked.into_iter().filter(|(_, lookup, attempt)| {
             let known = self
                 .shared
@@ -54,29 +52,26 @@ impl Lookups {
         let rules = &self.shared.pipeline.lookups;
         let lookup = rules.iter().position(|rule| rule.name == fallback.lookup)?;
         let rule = rules.get(lookup)?;
-        rule.attempts
-            .iter()
-            .enumerate()
-            .find_map(|(position, attempt)| {
-                let key = fallback
-                    .key
-                    .strip_prefix(&attempt_label(attempt))?
-                    .strip_prefix('=')?;
-                let parts = split_key(key, attempt.keys.len())?;
-                let asked_by = attempt.keys.iter().position(|key| key.find.is_some());
-                let asked_by = match rule.load {
-                    Load::All => 0,
-                    Load::OnDemand => asked_by?,
-                };
-                Some((
-                    lookup,
-                    Attempt {
-                        position,
-                        key: key.to_owned(),
-                        value: Value::text((*parts.get(asked_by)?).to_owned()),
-                    },
-                ))
-            })
+        rule.attempts.iter().enumerate().find_map(|(position, attempt)| {
+            let key = fallback
+                .key
+                .strip_prefix(&attempt_label(attempt))?
+                .strip_prefix('=')?;
+            let parts = split_key(key, attempt.keys.len())?;
+            let asked_by = attempt.keys.iter().position(|key| key.find.is_some());
+            let asked_by = match rule.load {
+                Load::All => 0,
+                Load::OnDemand => asked_by?,
+            };
+            Some((
+                lookup,
+                Attempt {
+                    position,
+                    key: key.to_owned(),
+                    value: Value::text((*parts.get(asked_by)?).to_owned()),
+                },
+            ))
+        })
     }
 }
 

@@ -212,9 +212,7 @@ impl Shared {
                 continue;
             }
             let stored: Vec<&str> = keys.iter().map(|(stored, _)| stored.as_str()).collect();
-            let kept = self
-                .state
-                .cached_lookups(&self.scope, &rule.name, &stored, now)?;
+            let kept = self.state.cached_lookups(&self.scope, &rule.name, &stored, now)?;
             for (stored, key) in &keys {
                 let Some(answer) = kept.get(stored) else {
                     continue;
@@ -335,10 +333,12 @@ impl Shared {
         let Some(matching) = rule.attempts.get(attempt) else {
             return Ok(());
         };
-        let value = record.project(&table.read).map_err(|source| LookupError::Record {
-            lookup: rule.name.clone(),
-            source,
-        })?;
+        let value = record
+            .project(&table.read)
+            .map_err(|source| LookupError::Record {
+                lookup: rule.name.clone(),
+                source,
+            })?;
         if !table.admits(&value) {
             return Ok(());
         }
@@ -346,8 +346,8 @@ impl Shared {
             return Ok(());
         };
         // A system may search by what its records do not show.
-        let hidden = matching.keys.len() == 1
-            && matching.keys.iter().all(|key| key.theirs.all(&value).is_empty());
+        let hidden =
+            matching.keys.len() == 1 && matching.keys.iter().all(|key| key.theirs.all(&value).is_empty());
         if trusted && hidden {
             for records in found.values_mut() {
                 add_once(records, &answer);
@@ -366,10 +366,7 @@ impl Shared {
 /// Adds a record unless it is there: pages may give one twice.
 fn add_once(records: &mut Vec<Arc<Found>>, found: &Arc<Found>) {
     let key = normalize(&[], &found.key);
-    if !records
-        .iter()
-        .any(|other| normalize(&[], &other.key) == key)
-    {
+    if !records.iter().any(|other| normalize(&[], &other.key) == key) {
         records.push(Arc::clone(found));
     }
 }

@@ -55,8 +55,7 @@ impl Flights {
             match open.entry(key) {
                 Entry::Occupied(other) => {
                     let other = other.get();
-                    if !other.same_channel(&waiting)
-                        && !others.iter().any(|known| known.same_channel(other))
+                    if !other.same_channel(&waiting) && !others.iter().any(|known| known.same_channel(other))
                     {
                         others.push(other.clone());
                     }

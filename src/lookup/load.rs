@@ -23,9 +23,9 @@ impl Shared {
             if lookup.load != Load::All || table.whole.get().is_some() {
                 continue;
             }
-            let same = streams.iter_mut().find(|(connection, stream, _)| {
-                (*connection, *stream) == (lookup.connection, lookup.stream)
-            });
+            let same = streams
+                .iter_mut()
+                .find(|(connection, stream, _)| (*connection, *stream) == (lookup.connection, lookup.stream));
             match same {
                 Some((_, _, lookups)) => lookups.push(id),
                 None => streams.push((lookup.connection, lookup.stream, vec![id])),
@@ -59,12 +59,13 @@ impl Shared {
                 let result = loading.add_page(&page.records);
                 (loading, result)
             };
-            let (back, result) = tokio::task::spawn_blocking(work)
-                .await
-                .map_err(|error| LookupError::Worker {
-                    lookup: first.name.clone(),
-                    message: error.to_string(),
-                })?;
+            let (back, result) =
+                tokio::task::spawn_blocking(work)
+                    .await
+                    .map_err(|error| LookupError::Worker {
+                        lookup: first.name.clone(),
+                        message: error.to_string(),
+                    })?;
             result?;
             loading = back;
         }
@@ -125,10 +126,13 @@ impl Loading {
 
     fn finish(self) {
         for (id, whole) in self.indexes {
-            if let (Some(lookup), Some(table)) =
-                (self.shared.pipeline.lookups.get(id), self.shared.table(id))
+            if let (Some(lookup), Some(table)) = (self.shared.pipeline.lookups.get(id), self.shared.table(id))
             {
-                tracing::debug!(lookup = lookup.name, records = whole.records.len(), "stream read for lookup");
+                tracing::debug!(
+                    lookup = lookup.name,
+                    records = whole.records.len(),
+                    "stream read for lookup"
+                );
                 // Another loading of the same stream may have come first; its index is as good.
                 let _ = table.whole.set(whole);
             }

@@ -105,7 +105,11 @@ impl Lookups {
             }
             for (attempt, matching) in rule.attempts.iter().enumerate() {
                 let label = attempt_label(matching);
-                if let Some(asked) = key.key.strip_prefix(&label).and_then(|rest| rest.strip_prefix('=')) {
+                if let Some(asked) = key
+                    .key
+                    .strip_prefix(&label)
+                    .and_then(|rest| rest.strip_prefix('='))
+                {
                     self.shared
                         .remember(lookup, attempt, &[(asked, vec![Arc::clone(&found)])], now)?;
                 }
@@ -140,8 +144,7 @@ impl Shared {
             table.put_found(attempt, key, found.clone(), rule.fresh_for);
         }
         if !rule.fresh_for.is_zero() {
-            self.state
-                .put_cached_lookups(&self.scope, &rule.name, &kept)?;
+            self.state.put_cached_lookups(&self.scope, &rule.name, &kept)?;
         }
         Ok(())
     }

@@ -104,11 +104,7 @@ impl BatchResolver {
                 return None;
             };
             let value = self.value_to_ask(attempt, given)?;
-            Some(Attempt {
-                position,
-                key,
-                value,
-            })
+            Some(Attempt { position, key, value })
         })
         .collect()
     }

@@ -26,9 +26,7 @@ impl Lookups {
         for (lookup, _, value) in &fallbacks {
             resolver.resolve(*lookup, value);
         }
-        self.shared
-            .answer(resolver.questions(), Reuse::Nothing)
-            .await?;
+        self.shared.answer(resolver.questions(), Reuse::Nothing).await?;
         for (lookup, template, value) in fallbacks {
             let found = match resolver.resolve(lookup, &value) {
                 Resolution::Found(_) => 1,
@@ -63,13 +61,11 @@ impl Lookups {
         let scope = Scope::new()
             .with("params", &self.shared.pipeline.params)
             .with("connections", &connections);
-        template
-            .evaluate(&scope)
-            .map_err(|error| LookupError::Constant {
-                lookup: self.name(lookup),
-                template: template.source().to_owned(),
-                message: error.to_string(),
-            })
+        template.evaluate(&scope).map_err(|error| LookupError::Constant {
+            lookup: self.name(lookup),
+            template: template.source().to_owned(),
+            message: error.to_string(),
+        })
     }
 
     /// Makes the answer for a fallback stay for the whole run.
@@ -79,8 +75,7 @@ impl Lookups {
             return;
         };
         for (position, attempt) in rule.attempts.iter().enumerate() {
-            let AskedKey::Known(key) = asked_key(pipeline, &rule.normalize, attempt, value, resolver)
-            else {
+            let AskedKey::Known(key) = asked_key(pipeline, &rule.normalize, attempt, value, resolver) else {
                 continue;
             };
             if let Known::Found(found) = table.known(position, &key, resolver.began()) {

@@ -99,25 +99,13 @@ impl Table {
     }
 
     /// Keeps an answer for as long as it is fresh.
-    pub(super) fn put_found(
-        &self,
-        attempt: usize,
-        key: &str,
-        found: Vec<Arc<Found>>,
-        fresh_for: Duration,
-    ) {
+    pub(super) fn put_found(&self, attempt: usize, key: &str, found: Vec<Arc<Found>>, fresh_for: Duration) {
         let fresh_for = fresh_time(found.is_empty(), fresh_for);
         self.put_for(attempt, key, found, fresh_for);
     }
 
     /// Keeps an answer for exactly this long.
-    pub(super) fn put_for(
-        &self,
-        attempt: usize,
-        key: &str,
-        found: Vec<Arc<Found>>,
-        fresh_for: Duration,
-    ) {
+    pub(super) fn put_for(&self, attempt: usize, key: &str, found: Vec<Arc<Found>>, fresh_for: Duration) {
         if let Some(answers) = self.asked.get(attempt) {
             answers.put(key, Answer::Found(found.into()), fresh_for);
         }
@@ -159,11 +147,7 @@ pub(super) fn fresh_time(is_none: bool, fresh_for: Duration) -> Duration {
 }
 
 /// The keys by which a record can be found in one attempt: every combination of the nodes at its paths, normalised.
-pub(super) fn record_keys(
-    attempt: &Match,
-    normalizers: &[Normalizer],
-    record: &Value<'_>,
-) -> Vec<String> {
+pub(super) fn record_keys(attempt: &Match, normalizers: &[Normalizer], record: &Value<'_>) -> Vec<String> {
     let mut combinations: Vec<Vec<String>> = vec![Vec::new()];
     for key in &attempt.keys {
         let mut parts: Vec<String> = key

@@ -83,11 +83,7 @@ fn kept(pipeline: &Pipeline, id: LookupId, lookup: &Lookup) -> Projection {
     kept
 }
 
-fn constant(
-    lookup: &Lookup,
-    condition: &Condition,
-    scope: &Scope<'_>,
-) -> Result<Constant, LookupError> {
+fn constant(lookup: &Lookup, condition: &Condition, scope: &Scope<'_>) -> Result<Constant, LookupError> {
     let values = condition
         .values
         .iter()
@@ -175,9 +171,10 @@ impl<'p> Used<'p> {
     fn add_on_none(&mut self, pipeline: &'p Pipeline, lookup: LookupId, on_none: &'p OnNone) {
         match on_none {
             OnNone::Instead(template) => {
-                let known = self.fallbacks.iter().any(|(other, fallback)| {
-                    *other == lookup && fallback.source() == template.source()
-                });
+                let known = self
+                    .fallbacks
+                    .iter()
+                    .any(|(other, fallback)| *other == lookup && fallback.source() == template.source());
                 if !known {
                     self.fallbacks.push((lookup, template));
                 }

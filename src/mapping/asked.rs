@@ -69,21 +69,17 @@ pub fn asked_value<'v>(
             Some(value) => Cow::Borrowed(value),
             None => Cow::Owned(Value::Null),
         }),
-        MatchValue::Compute(template) => {
-            match template.evaluate(&scope(pipeline, given)) {
-                Ok(value) => AskedValue::Value(Cow::Owned(value)),
-                Err(error) => AskedValue::Failed(error.to_string()),
-            }
-        }
+        MatchValue::Compute(template) => match template.evaluate(&scope(pipeline, given)) {
+            Ok(value) => AskedValue::Value(Cow::Owned(value)),
+            Err(error) => AskedValue::Failed(error.to_string()),
+        },
         MatchValue::Link(link) => linked(pipeline, link, given, links),
     }
 }
 
 /// The names that templates of a lookup see.
 fn scope<'v>(pipeline: &'v Pipeline, given: &'v Value<'v>) -> Scope<'v> {
-    Scope::new()
-        .with("given", given)
-        .with("params", &pipeline.params)
+    Scope::new().with("given", given).with("params", &pipeline.params)
 }
 
 fn linked<'v>(

@@ -7,8 +7,7 @@ mod resolver;
 mod shape;
 
 pub use asked::{
-    AskedKey, AskedValue, asked_key, asked_value, attempt_label, join_keys, name_pending,
-    pending_key,
+    AskedKey, AskedValue, asked_key, asked_value, attempt_label, join_keys, name_pending, pending_key,
 };
 pub use columns::{ColumnError, Columns};
 pub use outcome::{Cell, Coverage, Mapped, Outcome, Pending, Reject};

@@ -64,7 +64,10 @@ mod tests {
             ])),
         };
         let shape = Shape::Map(vec![
-            ("version".to_owned(), Shape::Template(template("{{ before.version }}"))),
+            (
+                "version".to_owned(),
+                Shape::Template(template("{{ before.version }}")),
+            ),
             ("actions".to_owned(), actions),
         ]);
         let fields = parse_json(br#"{"custom":{"a":1,"b":null}}"#).unwrap();
@@ -84,6 +87,11 @@ mod tests {
         };
         let evaluate = |value: Value<'_>| evaluate_shape(&shape, &Scope::new().with("value", &value));
         assert_eq!(evaluate(Value::Null).unwrap().to_json(), "[]");
-        assert!(evaluate(Value::text("x")).unwrap_err().message.contains("a list is needed"));
+        assert!(
+            evaluate(Value::text("x"))
+                .unwrap_err()
+                .message
+                .contains("a list is needed")
+        );
     }
 }
