@@ -19,7 +19,7 @@ pub(crate) struct Fault {
     pub(crate) retry_after: Option<u64>,
     /// The body of that answer.
     pub(crate) body: Option<String>,
-    /// The media type of that body.
+    /// The media type of that body; JSON or plain text, by its first character, when nothing is said.
     pub(crate) content_type: Option<String>,
     /// Wait this long before anything else.
     pub(crate) delay_ms: Option<u64>,

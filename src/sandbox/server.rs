@@ -160,8 +160,10 @@ impl<S: System> Server<S> {
 }
 
 impl<S: System> Drop for Server<S> {
+    /// Lets go of the files at once: connections that outlive the server are cut when they ask for more.
     fn drop(&mut self) {
         self.task.abort();
+        self.shared.lock().store.close();
     }
 }
 
@@ -180,10 +182,13 @@ async fn handle<S: System>(
         let response = control::answer(&shared, action, &request);
         return Ok(send(response, &shared.clock, false));
     }
-    let fault = shared
-        .lock()
-        .faults
-        .take(request.method.as_str(), &request.target);
+    let fault = {
+        let mut inner = shared.lock();
+        if inner.store.is_closed() {
+            scissors.cut();
+        }
+        inner.faults.take(request.method.as_str(), &request.target)
+    };
     if let Some(milliseconds) = fault.as_ref().and_then(|fault| fault.delay_ms) {
         tokio::time::sleep(Duration::from_millis(milliseconds)).await;
     }
@@ -195,8 +200,12 @@ async fn handle<S: System>(
             Response::empty(502)
         }
         Some(fault) if fault.status.is_some() || fault.body.is_some() => {
-            let media_type = fault.content_type.as_deref().unwrap_or("text/plain");
             let body = fault.body.clone().unwrap_or_default();
+            let media_type = match fault.content_type.as_deref() {
+                Some(media_type) => media_type,
+                None if body.starts_with(['{', '[']) => "application/json",
+                None => "text/plain",
+            };
             let response = Response::typed(fault.status.unwrap_or(200), media_type, body);
             match fault.retry_after {
                 Some(seconds) => response.header("retry-after", seconds),

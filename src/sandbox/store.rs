@@ -133,6 +133,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Table<T> {
 #[derive(Debug)]
 pub(crate) struct Store {
     files: Option<Files>,
+    closed: bool,
 }
 
 #[derive(Debug)]
@@ -155,7 +156,11 @@ impl Store {
         generate: impl FnOnce() -> P,
     ) -> Result<(Self, P), SandboxError> {
         let Some(directory) = directory else {
-            return Ok((Self { files: None }, generate()));
+            let store = Self {
+                files: None,
+                closed: false,
+            };
+            return Ok((store, generate()));
         };
         fs::create_dir_all(directory).map_err(storage("create", directory))?;
         let lock_path = directory.join(format!("{system}.lock"));
@@ -179,9 +184,21 @@ impl Store {
                 journal,
                 _lock: lock,
             }),
+            closed: false,
         };
         store.flush(&mut contents)?;
         Ok((store, contents))
+    }
+
+    /// Lets go of the files; nothing is kept from now on.
+    pub(crate) fn close(&mut self) {
+        self.files = None;
+        self.closed = true;
+    }
+
+    /// Whether it was closed.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
     }
 
     /// Makes what changed since the last call outlive this process.

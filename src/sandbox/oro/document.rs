@@ -1,6 +1,8 @@
 //! JSON:API documents: resources, relationships, side-loaded ones, links, sparse fields.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
 
 use serde_json::{Map, Value, json};
 
@@ -8,7 +10,7 @@ use super::super::message::{Request, Response};
 use super::errors::Problem;
 use super::media::MEDIA_TYPE;
 use super::model::{Entity, OroState};
-use super::schema::{Kind, kind};
+use super::schema::{Kind, Relationship, kind};
 
 /// Renders what a request asks to see.
 #[derive(Debug)]
@@ -19,6 +21,8 @@ pub(crate) struct View<'a> {
     root: String,
     hateoas: bool,
     include: Vec<Vec<&'a str>>,
+    /// Reflections computed so far, by the type and relationship that hold the other end.
+    reflected: RefCell<HashMap<(&'static str, &'static str), HashMap<String, Vec<String>>>>,
 }
 
 impl<'a> View<'a> {
@@ -54,6 +58,7 @@ impl<'a> View<'a> {
             root: format!("{}{prefix}", request.base()),
             hateoas: !wants(request, "noHateoas"),
             include,
+            reflected: RefCell::default(),
         })
     }
 
@@ -65,12 +70,18 @@ impl<'a> View<'a> {
             document.insert("links".to_owned(), json!({ "self": link }));
         }
         document.insert("data".to_owned(), self.resource(kind, id, entity));
-        self.insert_included(kind, &[(id.to_owned(), entity.clone())], &mut document);
+        let primary = [(id.to_owned(), Cow::Borrowed(entity))];
+        self.insert_included(kind, &primary, &mut document);
         Value::Object(document)
     }
 
     /// The document of a list, with its links already made.
-    pub(crate) fn many(&self, kind: &Kind, entities: &[(String, Entity)], next: Option<&str>) -> Value {
+    pub(crate) fn many(
+        &self,
+        kind: &Kind,
+        entities: &[(String, Cow<'_, Entity>)],
+        next: Option<&str>,
+    ) -> Value {
         let mut document = Map::new();
         if self.hateoas {
             let mut links = json!({ "self": format!("{}/{}", self.root, kind.name) });
@@ -86,6 +97,20 @@ impl<'a> View<'a> {
         document.insert("data".to_owned(), data);
         self.insert_included(kind, entities, &mut document);
         Value::Object(document)
+    }
+
+    /// The ids at the other end of a relationship to many.
+    fn related(&self, relationship: &Relationship, id: &str, entity: &Entity) -> Vec<String> {
+        let Some(inverse) = relationship.inverse_of else {
+            return entity.to_many.get(relationship.name).cloned().unwrap_or_default();
+        };
+        self.reflected
+            .borrow_mut()
+            .entry((relationship.target, inverse))
+            .or_insert_with(|| self.state.reflect(relationship))
+            .get(id)
+            .cloned()
+            .unwrap_or_default()
     }
 
     fn resource(&self, kind: &Kind, id: &str, entity: &Entity) -> Value {
@@ -113,7 +138,7 @@ impl<'a> View<'a> {
             .map(|relationship| {
                 let identifier = |id: String| json!({ "type": relationship.target, "id": id });
                 let data = if relationship.many {
-                    let related = self.state.related(relationship, id, entity);
+                    let related = self.related(relationship, id, entity);
                     related.into_iter().map(identifier).collect()
                 } else {
                     let target = entity.to_one.get(relationship.name).cloned();
@@ -140,7 +165,7 @@ impl<'a> View<'a> {
     fn insert_included(
         &self,
         primary: &Kind,
-        entities: &[(String, Entity)],
+        entities: &[(String, Cow<'_, Entity>)],
         document: &mut Map<String, Value>,
     ) {
         let mut seen: BTreeSet<(&str, String)> = entities
@@ -150,7 +175,10 @@ impl<'a> View<'a> {
         let mut included = Vec::new();
         for path in &self.include {
             let mut current_kind = primary;
-            let mut current: Vec<(String, Entity)> = entities.to_vec();
+            let mut current: Vec<(String, Cow<'_, Entity>)> = entities
+                .iter()
+                .map(|(id, entity)| (id.clone(), Cow::Borrowed(entity.as_ref())))
+                .collect();
             for name in path {
                 let Some(relationship) = current_kind.relationship(name) else {
                     break;
@@ -161,7 +189,7 @@ impl<'a> View<'a> {
                 let mut reached = Vec::new();
                 for (id, entity) in &current {
                     let ids = if relationship.many {
-                        self.state.related(relationship, id, entity)
+                        self.related(relationship, id, entity)
                     } else {
                         entity
                             .to_one

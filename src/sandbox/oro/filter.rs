@@ -1,20 +1,26 @@
 //! Filters and sorts: which a type offers, which operators they take, and what they leave.
 
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
+
 use jiff::Timestamp;
 
 use super::super::message::Request;
 use super::errors::Problem;
 use super::model::{Entity, OroState};
-use super::schema::{Filter, FilterKind, Kind};
+use super::schema::{Filter, FilterKind, Kind, kind};
 
 /// A filter of a request, checked against its type.
 #[derive(Debug)]
 pub(crate) struct Condition {
     filter: &'static Filter,
     operator: Operator,
-    values: Vec<String>,
-    /// The bounds of a range, both included.
-    range: Option<(String, String)>,
+    values: BTreeSet<String>,
+    /// Where the filter compares numbers or times: its values, or both included bounds of a range.
+    moments: Vec<i128>,
+    is_range: bool,
+    /// Where the filter looks at a reflection: the other ends by id.
+    reflected: Option<HashMap<String, Vec<String>>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,16 +59,20 @@ impl Operator {
 }
 
 /// Reads the `filter[...]` parameters of a request.
-pub(crate) fn conditions(kind: &Kind, request: &Request) -> Result<Vec<Condition>, Problem> {
+pub(crate) fn conditions(
+    state: &OroState,
+    kind: &Kind,
+    request: &Request,
+) -> Result<Vec<Condition>, Problem> {
     request
         .query
         .iter()
         .filter(|(name, _)| name.starts_with("filter"))
-        .map(|(name, value)| condition(kind, name, value))
+        .map(|(name, value)| condition(state, kind, name, value))
         .collect()
 }
 
-fn condition(kind: &Kind, parameter: &str, value: &str) -> Result<Condition, Problem> {
+fn condition(state: &OroState, owner: &Kind, parameter: &str, value: &str) -> Result<Condition, Problem> {
     let refuse = |detail: String| Problem::with_parameter("filter constraint", detail, parameter);
     let unsupported = || refuse(format!("Filter \"{parameter}\" is not supported."));
     let inside = parameter
@@ -70,114 +80,148 @@ fn condition(kind: &Kind, parameter: &str, value: &str) -> Result<Condition, Pro
         .and_then(|rest| rest.strip_suffix(']'))
         .ok_or_else(unsupported)?;
     let (name, operator) = inside.split_once("][").unwrap_or((inside, "eq"));
-    let filter = kind.filter(name).ok_or_else(unsupported)?;
+    let filter = owner.filter(name).ok_or_else(unsupported)?;
     let bad_operator = || refuse(format!("The operator \"{operator}\" is not supported."));
     let operator = Operator::named(operator).ok_or_else(bad_operator)?;
-    let takes_order = matches!(filter.kind, FilterKind::Number | FilterKind::Time);
-    if operator.is_order() && !takes_order {
+    let has_order = matches!(filter.kind, FilterKind::Number | FilterKind::Time);
+    if operator.is_order() && !has_order {
         return Err(bad_operator());
     }
-    let range = match value.split_once("..") {
-        Some((from, to)) if takes_order && operator == Operator::Equal => {
-            Some((from.to_owned(), to.to_owned()))
-        }
-        _ => None,
+    let bounds = value
+        .split_once("..")
+        .filter(|_| has_order && operator == Operator::Equal);
+    let values: Vec<&str> = match bounds {
+        Some((from, to)) => vec![from, to],
+        None if filter.arrays && !operator.is_order() => value.split(',').collect(),
+        None => vec![value],
     };
-    let values: Vec<String> = if filter.arrays && !operator.is_order() {
-        value.split(',').map(str::to_owned).collect()
+    let relationship = owner.relationship(filter.name);
+    let expected = if operator == Operator::Exists {
+        Expected::Boolean
     } else {
-        vec![value.to_owned()]
+        match filter.kind {
+            FilterKind::Number => Expected::Integer,
+            FilterKind::Time => Expected::Time,
+            FilterKind::Association
+                if relationship
+                    .and_then(|relationship| kind(relationship.target))
+                    .is_some_and(Kind::has_numbers) =>
+            {
+                Expected::Integer
+            }
+            FilterKind::Association | FilterKind::Name | FilterKind::Text | FilterKind::Entries(_) => {
+                Expected::Text
+            }
+        }
     };
-    let wrong_type = |expected: &str| {
-        let detail = if values.len() > 1 {
+    let moments: Option<Vec<i128>> = values.iter().map(|text| expected.read(text)).collect();
+    let Some(moments) = moments else {
+        let expected = expected.name();
+        return Err(refuse(if values.len() > 1 {
             format!("Expected an array of {expected}s. Given \"{value}\".")
         } else {
             format!("Expected {expected} value. Given \"{value}\".")
-        };
-        Problem::with_parameter("unexpected value exception", detail, parameter)
+        }));
     };
-    let bounds = || match &range {
-        Some((from, to)) => vec![from, to],
-        None => values.iter().collect(),
-    };
-    if operator == Operator::Exists {
-        if !matches!(value, "true" | "false" | "1" | "0" | "yes" | "no") {
-            return Err(wrong_type("boolean"));
-        }
-    } else if filter.kind == FilterKind::Number {
-        if bounds().iter().any(|text| text.parse::<u64>().is_err()) {
-            return Err(wrong_type("integer"));
-        }
-    } else if filter.kind == FilterKind::Time && bounds().iter().any(|text| time(text).is_none()) {
-        return Err(wrong_type("datetime"));
-    }
     Ok(Condition {
         filter,
         operator,
-        values,
-        range,
+        values: values.into_iter().map(str::to_owned).collect(),
+        moments,
+        is_range: bounds.is_some(),
+        reflected: relationship
+            .filter(|relationship| relationship.inverse_of.is_some())
+            .map(|relationship| state.reflect(relationship)),
     })
+}
+
+/// What a filter's value must read as.
+#[derive(Debug, Clone, Copy)]
+enum Expected {
+    Boolean,
+    Integer,
+    Time,
+    Text,
+}
+
+impl Expected {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Boolean => "boolean",
+            Self::Integer => "integer",
+            Self::Time => "datetime",
+            Self::Text => "string",
+        }
+    }
+
+    /// The value as something that can be compared; nothing when it is of another type.
+    fn read(self, text: &str) -> Option<i128> {
+        match self {
+            Self::Boolean => match text {
+                "true" | "1" | "yes" => Some(1),
+                "false" | "0" | "no" => Some(0),
+                _ => None,
+            },
+            Self::Integer => text.parse().ok(),
+            Self::Time => time(text),
+            Self::Text => Some(0),
+        }
+    }
 }
 
 impl Condition {
     /// Whether an entity passes.
-    pub(crate) fn holds(&self, state: &OroState, kind: &Kind, id: &str, entity: &Entity) -> bool {
+    pub(crate) fn holds(&self, id: &str, entity: &Entity) -> bool {
+        let name = self.filter.name;
         match self.filter.kind {
-            FilterKind::Number => self.compare(id.parse::<u64>().ok(), |text| text.parse().ok()),
-            FilterKind::Name => self.any_of(&[id.to_owned()]),
-            FilterKind::Text => {
-                let value = entity.value(self.filter.name).as_str();
-                self.any_of(&value.map(str::to_owned).into_iter().collect::<Vec<_>>())
-            }
-            FilterKind::Time => {
-                let own = entity.value(self.filter.name).as_str().and_then(time);
-                self.compare(own, time)
-            }
+            FilterKind::Number => self.compare(id.parse().ok()),
+            FilterKind::Time => self.compare(entity.value(name).as_str().and_then(time)),
+            FilterKind::Name => self.any_of([id].into_iter()),
+            FilterKind::Text => self.any_of(entity.value(name).as_str().into_iter()),
             FilterKind::Entries(entry) => {
-                let own: Vec<String> = entity
-                    .value(self.filter.name)
-                    .as_array()
-                    .into_iter()
-                    .flatten()
-                    .filter_map(|item| item.get(entry)?.as_str())
-                    .map(str::to_owned)
-                    .collect();
-                self.any_of(&own)
+                let items = entity.value(name).as_array().into_iter().flatten();
+                self.any_of(items.filter_map(|item| item.get(entry)?.as_str()))
             }
             FilterKind::Association => {
-                let own = match kind.relationship(self.filter.name) {
-                    Some(relationship) if relationship.many => state.related(relationship, id, entity),
-                    _ => entity.to_one.get(self.filter.name).cloned().into_iter().collect(),
+                let one = entity.to_one.get(name).into_iter();
+                let many = match &self.reflected {
+                    Some(reflected) => reflected.get(id),
+                    None => entity.to_many.get(name),
                 };
-                self.any_of(&own)
+                self.any_of(one.chain(many.into_iter().flatten()).map(String::as_str))
             }
         }
     }
 
     /// Compares a set of texts: equal when it shares one with the wanted values.
-    fn any_of(&self, own: &[String]) -> bool {
-        let shares = own.iter().any(|own| self.values.contains(own));
+    fn any_of<'a>(&self, own: impl Iterator<Item = &'a str>) -> bool {
+        let mut is_empty = true;
+        let mut shares = false;
+        for own in own {
+            is_empty = false;
+            shares |= self.values.contains(own);
+        }
         match self.operator {
             Operator::Equal => shares,
-            Operator::NotEqual => !own.is_empty() && !shares,
+            Operator::NotEqual => !is_empty && !shares,
             Operator::NotEqualOrNull => !shares,
-            Operator::Exists => own.is_empty() != self.wants_existence(),
+            Operator::Exists => is_empty != self.wants_existence(),
             Operator::Less | Operator::LessOrEqual | Operator::Greater | Operator::GreaterOrEqual => false,
         }
     }
 
     /// Compares a value that has an order.
-    fn compare<T: Ord>(&self, own: Option<T>, read: impl Fn(&str) -> Option<T>) -> bool {
+    fn compare(&self, own: Option<i128>) -> bool {
         if self.operator == Operator::Exists {
             return own.is_some() == self.wants_existence();
         }
         let Some(own) = own else {
             return self.operator == Operator::NotEqualOrNull;
         };
-        if let Some((from, to)) = &self.range {
-            return read(from).is_some_and(|from| own >= from) && read(to).is_some_and(|to| own <= to);
+        if let ([from, to], true) = (self.moments.as_slice(), self.is_range) {
+            return (*from..=*to).contains(&own);
         }
-        let mut wanted = self.values.iter().filter_map(|text| read(text));
+        let mut wanted = self.moments.iter().copied();
         match self.operator {
             Operator::Equal => wanted.any(|wanted| own == wanted),
             Operator::NotEqual | Operator::NotEqualOrNull => wanted.all(|wanted| own != wanted),
@@ -190,14 +234,16 @@ impl Condition {
     }
 
     fn wants_existence(&self) -> bool {
-        self.values
-            .first()
-            .is_some_and(|value| matches!(value.as_str(), "true" | "1" | "yes"))
+        self.moments.first() == Some(&1)
     }
 }
 
 /// Orders entities as the request's `sort` says; by id when it says nothing.
-pub(crate) fn sort(kind: &Kind, request: &Request, entities: &mut [(String, Entity)]) -> Result<(), Problem> {
+pub(crate) fn sort(
+    kind: &Kind,
+    request: &Request,
+    entities: &mut [(String, Cow<'_, Entity>)],
+) -> Result<(), Problem> {
     let sort = request.parameter("sort").unwrap_or("id");
     let mut keys = Vec::new();
     for key in sort.split(',').filter(|key| !key.is_empty()) {
@@ -238,9 +284,11 @@ fn compare_ids(left: &str, right: &str) -> std::cmp::Ordering {
     }
 }
 
-/// A moment, or the beginning of a day.
-fn time(text: &str) -> Option<Timestamp> {
-    text.parse()
+/// A moment, or the beginning of a day, in nanoseconds since 1970.
+fn time(text: &str) -> Option<i128> {
+    let moment: Timestamp = text
+        .parse()
         .ok()
-        .or_else(|| format!("{text}T00:00:00Z").parse().ok())
+        .or_else(|| format!("{text}T00:00:00Z").parse().ok())?;
+    Some(moment.as_nanosecond())
 }

@@ -8,9 +8,11 @@ mod document;
 mod edit;
 mod errors;
 mod filter;
+mod included;
 mod media;
 pub(crate) mod model;
 mod read;
+mod reflection;
 mod schema;
 mod write;
 

@@ -1,6 +1,7 @@
 //! What the Oro stand-in remembers: entities by type and id, and the lists that never change.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,7 @@ use super::super::store::{Persistent, Table};
 use super::schema::{Kind, Relationship};
 
 /// Everything.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct OroState {
     pub(crate) cases: Table<Entity>,
     pub(crate) casecomments: Table<Entity>,
@@ -57,30 +58,34 @@ impl OroState {
     }
 
     /// An entity by type and id.
-    pub(crate) fn entity(&self, kind: &str, id: &str) -> Option<Entity> {
+    pub(crate) fn entity(&self, kind: &str, id: &str) -> Option<Cow<'_, Entity>> {
         match self.table(kind) {
             // Only the canonical spelling of a number is an id.
             Some(table) => table
                 .get(id.parse().ok().filter(|number: &u64| number.to_string() == id)?)
-                .cloned(),
+                .map(Cow::Borrowed),
             None => reference_list(kind)
                 .into_iter()
                 .find(|(own, _)| own == id)
-                .map(|(_, entity)| entity),
+                .map(|(_, entity)| Cow::Owned(entity)),
         }
     }
 
     /// The entities of a type that pass, in id order.
-    pub(crate) fn select(&self, kind: &str, passes: impl Fn(&str, &Entity) -> bool) -> Vec<(String, Entity)> {
+    pub(crate) fn select(
+        &self,
+        kind: &str,
+        passes: impl Fn(&str, &Entity) -> bool,
+    ) -> Vec<(String, Cow<'_, Entity>)> {
         match self.table(kind) {
             Some(table) => table
                 .iter()
-                .map(|(id, entity)| (id.to_string(), entity))
+                .map(|(id, entity)| (id.to_string(), Cow::Borrowed(entity)))
                 .filter(|(id, entity)| passes(id, entity))
-                .map(|(id, entity)| (id, entity.clone()))
                 .collect(),
             None => reference_list(kind)
                 .into_iter()
+                .map(|(id, entity)| (id, Cow::Owned(entity)))
                 .filter(|(id, entity)| passes(id, entity))
                 .collect(),
         }
@@ -94,30 +99,27 @@ impl OroState {
         *last
     }
 
-    /// The ids at the other end of a relationship to many, reflections included.
-    pub(crate) fn related(&self, relationship: &Relationship, id: &str, entity: &Entity) -> Vec<String> {
-        let Some(inverse) = relationship.inverse_of else {
-            return entity.to_many.get(relationship.name).cloned().unwrap_or_default();
+    /// The other ends of a reflection, by the id of this end: one pass over the type that holds it.
+    pub(crate) fn reflect(&self, relationship: &Relationship) -> HashMap<String, Vec<String>> {
+        let mut reflected: HashMap<String, Vec<String>> = HashMap::new();
+        let (Some(inverse), Some(table)) = (relationship.inverse_of, self.table(relationship.target)) else {
+            return reflected;
         };
-        let Some(table) = self.table(relationship.target) else {
-            return Vec::new();
-        };
-        let mut related: Vec<u64> = table
-            .iter()
-            .filter(|(_, other)| {
-                other.to_one.get(inverse).is_some_and(|own| own == id)
-                    || other
-                        .to_many
-                        .get(inverse)
-                        .is_some_and(|ids| ids.iter().any(|own| own == id))
-            })
-            .map(|(number, _)| number)
-            .collect();
+        for (number, other) in table.iter() {
+            let ends = other
+                .to_one
+                .get(inverse)
+                .into_iter()
+                .chain(other.to_many.get(inverse).into_iter().flatten());
+            for end in ends {
+                reflected.entry(end.clone()).or_default().push(number.to_string());
+            }
+        }
         if relationship.target == "casecomments" {
             // The vendor orders a case's comments newest first.
-            related.reverse();
+            reflected.values_mut().for_each(|ids| ids.reverse());
         }
-        related.into_iter().map(|number| number.to_string()).collect()
+        reflected
     }
 
     /// The youngest time that any entity carries.

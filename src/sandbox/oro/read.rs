@@ -1,11 +1,15 @@
 //! Reading lists and single resources.
 
+use std::borrow::Cow;
+
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
 
 use super::super::message::{Request, Response};
 use super::document::{View, answer, wants};
 use super::errors::{self, Problem};
 use super::filter;
+use super::included::Written;
 use super::model::Entity;
 use super::schema::{Kind, kind};
 use super::{Oro, PREFIX};
@@ -37,7 +41,7 @@ impl Oro {
             None => total.max(1),
         };
         let start = (number - 1).saturating_mul(size);
-        let page: Vec<(String, Entity)> = entities.into_iter().skip(start).take(size).collect();
+        let page: Vec<(String, Cow<'_, Entity>)> = entities.into_iter().skip(start).take(size).collect();
         let next =
             (start.saturating_add(size) < total).then(|| self.page_link(request, &(number + 1).to_string()));
         let response = answer(200, &view.many(kind, &page, next.as_deref()));
@@ -48,32 +52,53 @@ impl Oro {
     }
 
     /// The entities that pass the request's filters, in id order.
-    pub(super) fn matching(&self, kind: &Kind, request: &Request) -> Result<Vec<(String, Entity)>, Problem> {
-        let conditions = filter::conditions(kind, request)?;
+    pub(super) fn matching(
+        &self,
+        kind: &Kind,
+        request: &Request,
+    ) -> Result<Vec<(String, Cow<'_, Entity>)>, Problem> {
+        let conditions = filter::conditions(&self.state, kind, request)?;
         Ok(self.state.select(kind.name, |id, entity| {
-            conditions
-                .iter()
-                .all(|condition| condition.holds(&self.state, kind, id, entity))
+            conditions.iter().all(|condition| condition.holds(id, entity))
         }))
     }
 
     /// `GET /{type}/{id}`.
     pub(super) fn show(&self, kind: &Kind, id: &str, request: &Request) -> Response {
-        if let Err(problem) = check_parameters(request, false) {
+        let checked = check_id(kind, id).and_then(|()| check_parameters(request, false));
+        if let Err(problem) = checked {
             return errors::refuse(&[problem]);
         }
-        self.rendered(200, kind, id, request)
+        match self.shown(kind, id, request) {
+            Ok(document) => answer(200, &document),
+            Err(refusal) => *refusal,
+        }
     }
 
-    /// One resource as it stands, as an answer.
-    pub(super) fn rendered(&self, status: u16, kind: &Kind, id: &str, request: &Request) -> Response {
+    /// The document of one resource as it stands.
+    pub(super) fn shown(&self, kind: &Kind, id: &str, request: &Request) -> Result<Value, Box<Response>> {
         let Some(entity) = self.state.entity(kind.name, id) else {
-            return errors::not_found();
+            return Err(Box::new(errors::not_found()));
         };
-        match View::new(&self.state, request, PREFIX, kind) {
-            Ok(view) => answer(status, &view.one(kind, id, &entity)),
-            Err(problem) => errors::refuse(&[problem]),
-        }
+        View::new(&self.state, request, PREFIX, kind)
+            .map(|view| view.one(kind, id, &entity))
+            .map_err(|problem| Box::new(errors::refuse(&[problem])))
+    }
+
+    /// What was written as it stands, as an answer, with the resources that came with it.
+    pub(super) fn rendered(
+        &self,
+        status: u16,
+        kind: &Kind,
+        written: &Written,
+        request: &Request,
+    ) -> Response {
+        let mut document = match self.shown(kind, &written.id, request) {
+            Ok(document) => document,
+            Err(refusal) => return *refusal,
+        };
+        self.show_included(&mut document, written, request);
+        answer(status, &document)
     }
 
     fn page_link(&self, request: &Request, number: &str) -> String {
@@ -95,6 +120,19 @@ impl Oro {
             .collect();
         format!("{}{path}?{}", request.base(), query.join("&"))
     }
+}
+
+/// Refuses the id of an address that cannot be one of the type.
+pub(super) fn check_id(kind: &Kind, id: &str) -> Result<(), Problem> {
+    if kind.has_numbers() && id.parse::<u64>().is_err() {
+        return Err(Problem {
+            status: 400,
+            title: "entity identifier constraint",
+            detail: format!("Expected integer value. Given \"{id}\"."),
+            source: None,
+        });
+    }
+    Ok(())
 }
 
 /// Refuses a parameter that the API does not know; a single read takes no filters, sorts or pages.
@@ -123,7 +161,7 @@ fn number(request: &Request, name: &str) -> Result<Option<i64>, Problem> {
     };
     text.parse().map(Some).map_err(|_| {
         let detail = format!("Expected integer value. Given \"{text}\".");
-        Problem::with_parameter("unexpected value exception", detail, name)
+        Problem::with_parameter("filter constraint", detail, name)
     })
 }
 

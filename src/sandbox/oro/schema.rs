@@ -391,6 +391,12 @@ pub(crate) fn kind(name: &str) -> Option<&'static Kind> {
 }
 
 impl Kind {
+    /// Whether its ids are numbers.
+    pub(crate) fn has_numbers(&self) -> bool {
+        self.filter("id")
+            .is_some_and(|filter| filter.kind == FilterKind::Number)
+    }
+
     pub(crate) fn attribute(&self, name: &str) -> Option<&'static Attribute> {
         let attributes: &'static [Attribute] = self.attributes;
         attributes.iter().find(|attribute| attribute.name == name)

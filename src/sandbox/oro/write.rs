@@ -3,11 +3,14 @@
 //! A write is checked whole and every problem is reported with a pointer; a refused one changes nothing. Attributes that
 //! are known but read-only are ignored, unknown ones refused. `updatedAt` moves only when something changed.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value, json};
 
 use super::super::message::{Request, Response};
 use super::errors::{self, Problem};
 use super::model::Entity;
+use super::read::check_id;
 use super::schema::{Attribute, Kind, Relationship, ValueKind};
 use super::{API_ORGANIZATION, API_USER, Oro};
 
@@ -17,27 +20,27 @@ const MOST_DELETED: usize = 100;
 impl Oro {
     /// `POST /{type}`.
     pub(super) fn create(&mut self, kind: &Kind, request: &Request) -> Response {
-        let data = match primary_data(kind, None, request) {
-            Ok(data) => data,
-            Err(problem) => return errors::refuse(&[problem]),
-        };
-        match self.insert(kind, &data) {
-            Ok(id) => self.rendered(201, kind, &id, request),
-            Err(problems) => errors::refuse(&problems),
-        }
+        self.write(kind, None, request)
     }
 
     /// `PATCH /{type}/{id}`.
     pub(super) fn update(&mut self, kind: &Kind, id: &str, request: &Request) -> Response {
+        if let Err(problem) = check_id(kind, id) {
+            return errors::refuse(&[problem]);
+        }
         if self.state.entity(kind.name, id).is_none() {
             return errors::not_found();
         }
-        let data = match primary_data(kind, Some(id), request) {
-            Ok(data) => data,
-            Err(problem) => return errors::refuse(&[problem]),
-        };
-        match self.change(kind, id, &data) {
-            Ok(()) => self.rendered(200, kind, id, request),
+        self.write(kind, Some(id), request)
+    }
+
+    fn write(&mut self, kind: &Kind, id: Option<&str>, request: &Request) -> Response {
+        let status = if id.is_some() { 200 } else { 201 };
+        let written = primary_data(kind, id, request)
+            .map_err(|problem| vec![problem])
+            .and_then(|data| self.write_all(kind, id, data, request));
+        match written {
+            Ok(written) => self.rendered(status, kind, &written, request),
             Err(problems) => errors::refuse(&problems),
         }
     }
@@ -61,14 +64,14 @@ impl Oro {
                 source: None,
             }]);
         }
-        let matching = match self.matching(kind, request) {
-            Ok(matching) => matching,
+        let matching: Vec<String> = match self.matching(kind, request) {
+            Ok(matching) => matching.into_iter().map(|(id, _)| id).collect(),
             Err(problem) => return errors::refuse(&[problem]),
         };
         let deleted = matching
             .into_iter()
             .take(MOST_DELETED)
-            .filter(|(id, _)| self.remove(kind.name, id))
+            .filter(|id| self.remove(kind.name, id))
             .count();
         let response = Response::empty(204);
         if super::document::wants(request, "deletedCount") {
@@ -98,6 +101,10 @@ impl Oro {
                             .get(relationship.name)
                             .is_some_and(|own| own.iter().any(|own| own == id))
                 });
+                let pointing: Vec<(String, Entity)> = pointing
+                    .into_iter()
+                    .map(|(id, entity)| (id, entity.into_owned()))
+                    .collect();
                 for (other_id, mut entity) in pointing {
                     if relationship.required {
                         self.remove(other.name, &other_id);
@@ -148,6 +155,7 @@ impl Oro {
         }
         let id = self.state.give_id(kind.name).to_string();
         self.put(kind.name, &id, entity);
+        self.reflect(kind, &id, data);
         Ok(id)
     }
 
@@ -158,7 +166,7 @@ impl Oro {
         id: &str,
         data: &Map<String, Value>,
     ) -> Result<(), Vec<Problem>> {
-        let Some(before) = self.state.entity(kind.name, id) else {
+        let Some(before) = self.state.entity(kind.name, id).map(Cow::into_owned) else {
             return Ok(());
         };
         let mut entity = before.clone();
@@ -169,6 +177,7 @@ impl Oro {
         if !problems.is_empty() {
             return Err(problems);
         }
+        self.reflect(kind, id, data);
         if entity == before {
             return Ok(());
         }
@@ -205,10 +214,11 @@ impl Oro {
         data: &Map<String, Value>,
         problems: &mut Vec<Problem>,
     ) {
+        let mut unknown = Vec::new();
         for (name, value) in members(data, "attributes") {
             let pointer = format!("/data/attributes/{name}");
             match kind.attribute(name) {
-                None => problems.push(extra_field(name, pointer)),
+                None => unknown.push(format!("\"{name}\"")),
                 Some(attribute) if attribute.writable => match attribute.read(value) {
                     Ok(value) => entity.set(name, value),
                     Err((title, detail)) => problems.push(Problem::at(title, detail, pointer)),
@@ -219,7 +229,7 @@ impl Oro {
         for (name, value) in members(data, "relationships") {
             let pointer = format!("/data/relationships/{name}/data");
             let Some(relationship) = kind.relationship(name) else {
-                problems.push(extra_field(name, format!("/data/relationships/{name}")));
+                unknown.push(format!("\"{name}\""));
                 continue;
             };
             let Some(target) = value.get("data") else {
@@ -245,6 +255,18 @@ impl Oro {
                 },
                 Err(problem) => problems.push(problem),
             }
+        }
+        if !unknown.is_empty() {
+            // The vendor names all of them in one problem, which points nowhere.
+            problems.push(Problem {
+                status: 400,
+                title: "extra fields constraint",
+                detail: format!(
+                    "This form should not contain extra fields: {}.",
+                    unknown.join(", ")
+                ),
+                source: None,
+            });
         }
     }
 
@@ -288,6 +310,13 @@ impl Oro {
                     let detail = "Not acceptable entity type.".to_owned();
                     return Err(Problem::at("form constraint", detail, format!("{pointer}/type")));
                 }
+                if super::schema::kind(target).is_some_and(|kind| kind.has_numbers())
+                    && id.parse::<u64>().is_err()
+                {
+                    let detail = format!("Expected integer value. Given \"{id}\".");
+                    let pointer = format!("{pointer}/id");
+                    return Err(Problem::at("entity identifier constraint", detail, pointer));
+                }
                 if self.state.entity(target, id).is_none() {
                     return Err(Problem::at(
                         "form constraint",
@@ -327,7 +356,7 @@ impl Oro {
                 problem
                     .source
                     .as_ref()
-                    .is_some_and(|(_, place)| *place == pointer)
+                    .is_some_and(|(_, place)| place.starts_with(&pointer))
             });
             if !entity.to_one.contains_key(relationship.name) && !is_reported {
                 problems.push(Problem::at(
@@ -433,11 +462,6 @@ fn entries(items: &[Value], entry: &str) -> Option<Value> {
         .collect()
 }
 
-fn extra_field(name: &str, pointer: String) -> Problem {
-    let detail = format!("This form should not contain extra fields: \"{name}\".");
-    Problem::at("extra fields constraint", detail, pointer)
-}
-
 /// The members of an object under `name`, none when it is missing.
 fn members<'a>(data: &'a Map<String, Value>, name: &str) -> impl Iterator<Item = (&'a String, &'a Value)> {
     data.get(name).and_then(Value::as_object).into_iter().flatten()
@@ -481,11 +505,10 @@ fn primary_data(kind: &Kind, id: Option<&str>, request: &Request) -> Result<Map<
             ));
         }
         Some(name) if name != kind.name => {
-            let detail = format!(
-                "The 'type' property of the primary data object should be '{}'",
-                kind.name
-            );
-            return Err(conflict(&detail, "/data/type"));
+            return Err(conflict(
+                "The 'type' property of the primary data object should match the requested resource",
+                "/data/type",
+            ));
         }
         Some(_) => {}
     }
