@@ -7,6 +7,7 @@
 mod context;
 mod cursor;
 mod error;
+pub mod file;
 mod reader;
 mod write;
 

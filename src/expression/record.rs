@@ -20,6 +20,21 @@ pub struct Record {
     view: Option<Bytes>,
     /// Records joined to this one, by the name under which rules see them (`$.requester`).
     joined: Vec<(Arc<str>, Joined)>,
+    /// Where in a file it stands, for messages.
+    place: Option<Place>,
+}
+
+/// Where in a file a record stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The file.
+    pub file: Arc<str>,
+    /// What is counted: `line`, `row` or `element`.
+    pub unit: &'static str,
+    /// Which one, from 1.
+    pub number: u64,
+    /// Why it is no record at all: whoever parses it is told this.
+    pub fault: Option<Arc<str>>,
 }
 
 /// What stands under the name of a join.
@@ -42,7 +57,19 @@ impl Record {
             received,
             view: None,
             joined: Vec::new(),
+            place: None,
         }
+    }
+
+    /// The same record, with the place in a file that messages about its text name.
+    pub fn with_place(mut self, place: Place) -> Self {
+        self.place = Some(place);
+        self
+    }
+
+    /// Where in a file it stands.
+    pub fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
     }
 
     /// The same record, read by rules through another JSON text.
@@ -77,7 +104,7 @@ impl Record {
     /// # Errors
     /// When the record's or a joined record's text is not JSON.
     pub fn project<'r>(&'r self, projection: &Projection) -> Result<Value<'r>, JsonError> {
-        let mut value = project_json(self.text(), projection)?;
+        let mut value = self.parse(projection).map_err(|error| self.located(error))?;
         for (name, joined) in &self.joined {
             let Some(projection) = projection.member(name) else {
                 continue;
@@ -99,6 +126,27 @@ impl Record {
             }
         }
         Ok(value)
+    }
+
+    fn parse<'r>(&'r self, projection: &Projection) -> Result<Value<'r>, JsonError> {
+        match self.place.as_ref().and_then(|place| place.fault.as_deref()) {
+            Some(fault) => Err(JsonError::at(0, fault)),
+            None => project_json(self.text(), projection),
+        }
+    }
+
+    /// The same error, naming the place in the file.
+    fn located(&self, error: JsonError) -> JsonError {
+        match &self.place {
+            Some(place) => JsonError {
+                offset: error.offset,
+                message: format!(
+                    "{} {} of `{}`: {}",
+                    place.unit, place.number, place.file, error.message
+                ),
+            },
+            None => error,
+        }
     }
 
     /// All of it.
@@ -157,5 +205,23 @@ mod tests {
         );
         assert_eq!(record.value().unwrap().get("gone"), Some(&Value::Null));
         assert_eq!(record.received().as_ref(), br#"{"id":1,"requester":"old"}"#);
+    }
+
+    #[test]
+    fn what_is_wrong_names_the_place_in_the_file() {
+        let place = |fault: Option<&str>| Place {
+            file: "tickets.ndjson".into(),
+            unit: "line",
+            number: 7,
+            fault: fault.map(Into::into),
+        };
+        let broken = Record::new(Bytes::from_static(b"{\"id\":")).with_place(place(None));
+        let message = broken.value().unwrap_err().message;
+        assert!(message.starts_with("line 7 of `tickets.ndjson`: "), "{message}");
+        let faulty = Record::new(Bytes::from_static(b"{}")).with_place(place(Some("found 3 values")));
+        assert_eq!(
+            faulty.value().unwrap_err().message,
+            "line 7 of `tickets.ndjson`: found 3 values"
+        );
     }
 }

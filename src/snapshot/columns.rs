@@ -203,7 +203,7 @@ impl ColumnBuilder {
             (ColumnBuilder::Decimal(_), other) => return Err(("a number", kind_of(other))),
             (ColumnBuilder::Value(builder) | ColumnBuilder::Json(builder), other) => {
                 scratch.clear();
-                write_json(other, scratch);
+                other.write_json(scratch);
                 let text = std::str::from_utf8(scratch).map_err(|_| ("JSON", "bytes that are not UTF-8"))?;
                 push(builder, text)?;
             }
@@ -287,40 +287,6 @@ fn push(builder: &mut StringBuilder, text: &str) -> Result<(), Misfit> {
 pub(crate) fn days_since_1970(date: jiff::civil::Date) -> Option<i32> {
     let span = jiff::civil::date(1970, 1, 1).until(date).ok()?;
     Some(span.get_days())
-}
-
-fn write_json(value: &Value<'_>, out: &mut Vec<u8>) {
-    match value {
-        Value::Null => out.extend_from_slice(b"null"),
-        Value::Bool(boolean) => out.extend_from_slice(if *boolean { b"true" } else { b"false" }),
-        Value::Number(number) => out.extend_from_slice(number.digits().as_bytes()),
-        Value::Text(text) => {
-            out.extend_from_slice(serde_json::Value::from(text.as_ref()).to_string().as_bytes())
-        }
-        Value::Time(time) => out.extend_from_slice(format!("\"{time}\"").as_bytes()),
-        Value::List(items) => {
-            out.push(b'[');
-            for (position, item) in items.iter().enumerate() {
-                if position > 0 {
-                    out.push(b',');
-                }
-                write_json(item, out);
-            }
-            out.push(b']');
-        }
-        Value::Map(members) => {
-            out.push(b'{');
-            for (position, (name, member)) in members.iter().enumerate() {
-                if position > 0 {
-                    out.push(b',');
-                }
-                out.extend_from_slice(serde_json::Value::from(name).to_string().as_bytes());
-                out.push(b':');
-                write_json(member, out);
-            }
-            out.push(b'}');
-        }
-    }
 }
 
 /// What a value is, in words, without the value.

@@ -19,6 +19,7 @@ mod recover;
 mod rows;
 mod run_writer;
 mod schema;
+mod sink_file;
 mod stage;
 #[cfg(test)]
 mod tests;
@@ -36,5 +37,6 @@ pub use rows::{
 };
 pub use run_writer::{Closing, Opening, RunWriter};
 pub use schema::documentation;
+pub use sink_file::{ParquetFile, TextRows};
 pub use stage::Stage;
 pub use verify::{Finding, verify};
