@@ -3,7 +3,8 @@
 //!
 //! [`Pipeline`] is the file that is run, [`Connector`] the description of a system's API. `compile` turns both into
 //! what runs, and reports what is wrong with the help of `document`'s spans. The doc comments of the words are their
-//! documentation: [`pipeline_schema`] and [`connector_schema`] turn them into the JSON Schemas that editors use.
+//! documentation: [`pipeline_schema`] and [`connector_schema`] turn them into the JSON Schemas that editors use, and
+//! [`reference`](fn@reference) into the reference page.
 //!
 //! Three kinds of word have a short form besides a map: a rule (`subject: $.subject`), a choice (`on_null: keep`) and
 //! a list of one. They are read by the visitors in `shape`.
@@ -14,6 +15,7 @@ mod literal;
 mod lookup;
 mod pages;
 mod pipeline;
+mod reference;
 mod request;
 mod rule;
 mod schema;
@@ -27,9 +29,10 @@ pub use literal::*;
 pub use lookup::*;
 pub use pages::*;
 pub use pipeline::*;
+pub use reference::reference;
 pub use request::*;
 pub use rule::*;
-pub use schema::{connector_schema, pipeline_schema, read_connector, read_pipeline};
+pub use schema::{FileKind, connector_schema, pipeline_schema, read_connector, read_pipeline};
 pub use shape::{OneKey, OneOrMany, ShortForm, ShortOrLong};
 pub use stream::*;
 pub use text::*;

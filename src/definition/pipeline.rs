@@ -65,7 +65,7 @@ pub struct Connection {
     pub auth: Option<OneKey<String, IndexMap<String, Literal>>>,
     /// The share of the system's limits that this pipeline may use. Default: 100%.
     pub use_at_most: Option<Share>,
-    /// For `file`: the files, as streams by name. Other connectors bring their own streams.
+    /// For `file`: the files, as streams by name. Default: none, other connectors bring their own.
     #[serde(default)]
     pub streams: IndexMap<String, FileStream>,
 }

@@ -54,6 +54,29 @@ pub fn read_connector(document: &Document, diagnostics: &mut Diagnostics) -> Opt
     )
 }
 
+/// The kinds of file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    /// A pipeline, which has the word `pipeline`.
+    Pipeline,
+    /// A connector, which has the word `connector`.
+    Connector,
+}
+
+impl FileKind {
+    /// Tells the two apart by the words at the top of the file; a file with neither word is taken for a pipeline, so
+    /// that its missing words are reported.
+    #[must_use]
+    pub fn of(document: &Document) -> Self {
+        let has = |word| document.root().member(word).is_some();
+        if has("connector") && !has("pipeline") {
+            Self::Connector
+        } else {
+            Self::Pipeline
+        }
+    }
+}
+
 /// Checks a text as the reader of its kind would.
 fn check_text(format: &str, text: &str) -> Result<(), String> {
     match format {

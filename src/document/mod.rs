@@ -5,6 +5,7 @@
 //! of value at once, and reads the text into a struct. Later checks speak of places as JSON pointers; the document
 //! says where they stand ([`crate::diagnostic::Locate`]).
 
+mod expectation;
 mod node;
 mod parse;
 mod place;
@@ -29,6 +30,8 @@ use crate::diagnostic::{Code, Diagnostic, Diagnostics, Severity, SourceFile, Spa
 pub struct Document {
     source: Arc<SourceFile>,
     root: Node,
+    /// The text has no mistake as YAML, so a reader of the text reads what the tree holds.
+    sound: bool,
 }
 
 impl Document {
@@ -67,8 +70,11 @@ impl Document {
             .strip_prefix('\u{feff}')
             .map_or_else(|| text.clone(), str::to_owned);
         let source = Arc::new(SourceFile::new(name, text));
-        let root = read::read(&source, diagnostics)?;
-        Some(Self { source, root })
+        let mut found = Diagnostics::new();
+        let root = read::read(&source, &mut found);
+        let sound = !found.has_errors();
+        diagnostics.append(found);
+        root.map(|root| Self { source, root, sound })
     }
 
     /// The file.

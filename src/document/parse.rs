@@ -17,13 +17,14 @@ pub struct Parsed<T> {
     /// What was read. Where something was left out there is an error already, and it must not be run.
     pub definition: T,
     omitted: BTreeSet<String>,
+    sound: bool,
 }
 
 impl<T> Parsed<T> {
-    /// Whether everything was read.
+    /// Whether everything was read, and read from a sound text.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.omitted.is_empty()
+        self.sound && self.omitted.is_empty()
     }
 
     /// Whether the value at a JSON pointer was left out, or something in it or around it was. A check that misses
@@ -50,10 +51,16 @@ impl Document {
         diagnostics: &mut Diagnostics,
     ) -> Option<Parsed<T>> {
         let omitted = check(self, schema, diagnostics)?;
-        if omitted.is_empty() {
+        if self.sound && omitted.is_empty() {
             let reader = serde_yaml::Deserializer::from_str(self.text());
             match serde_path_to_error::deserialize(reader) {
-                Ok(definition) => return Some(Parsed { definition, omitted }),
+                Ok(definition) => {
+                    return Some(Parsed {
+                        definition,
+                        omitted,
+                        sound: self.sound,
+                    });
+                }
                 Err(error) => {
                     let pointer = pointer_of(error.path());
                     diagnostics
@@ -65,7 +72,11 @@ impl Document {
         }
         let value = without(self.root(), "", &omitted);
         let definition = T::deserialize(value).ok()?;
-        Some(Parsed { definition, omitted })
+        Some(Parsed {
+            definition,
+            omitted,
+            sound: self.sound,
+        })
     }
 }
 

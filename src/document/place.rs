@@ -89,13 +89,14 @@ impl Document {
         self.find(pointer).exact
     }
 
-    /// The place of a node: of a block of several lines its key or, without one, its first line.
+    /// The place of a node: of a block, and of a long map or list in brackets, its key or else its first line.
     fn shown(&self, node: &Node, key: Option<Span>) -> Span {
-        let empty = node.span.start == node.span.end;
+        const LONG: usize = 60;
         let text = &self.text()[self.source.clamp(node.span)];
+        let in_key = text.is_empty()
+            || node.scalar().is_none() && (!text.starts_with(['[', '{']) || text.len() > LONG);
         match key {
-            Some(key) if empty => key,
-            Some(key) if node.scalar().is_none() && text.contains('\n') => key,
+            Some(key) if in_key => key,
             _ => match text.find('\n') {
                 Some(length) => Span::new(node.span.start, node.span.start + length),
                 None => node.span,

@@ -183,17 +183,33 @@ impl<'s, 'd> Reader<'s, 'd> {
     fn map(&mut self, start: Span, depth: usize) -> Option<Node> {
         let (mut entries, mut size, mut end): (Vec<Entry>, _, _) = (Vec::new(), 1usize, start.end);
         let mut seen: HashMap<String, Span> = HashMap::new();
+        let mut template: Option<Span> = None;
         loop {
             let (event, marks) = self.next()?;
             if event == Event::MappingEnd {
+                if let Some(span) = template {
+                    // It was meant as a text, so it goes on as one.
+                    let text = self.source.text()[self.source.clamp(span)].to_owned();
+                    return Some(node(
+                        span,
+                        1,
+                        Content::Scalar(Scalar {
+                            text,
+                            style: Style::Plain,
+                        }),
+                    ));
+                }
                 return Some(self.close(start, end, marks, size, Content::Map(entries)));
             }
             let key = self.key(event, marks, depth)?;
+            if let Key::Template(span) = key {
+                template = Some(span);
+            }
             let (event, marks) = self.next()?;
             let value = self.value(event, marks, depth + 1)?;
             size = self.grow(size, value.size, value.span)?;
             end = value.span.end;
-            let Some((key, key_style, key_span)) = key else {
+            let Key::Text(key, key_style, key_span) = key else {
                 continue;
             };
             end = end.max(key_span.end);
@@ -218,12 +234,7 @@ impl<'s, 'd> Reader<'s, 'd> {
         }
     }
 
-    /// Reads a key; the inner `None` is a key that was refused, whose value is passed over.
-    #[expect(
-        clippy::option_option,
-        reason = "outside: the file ended; inside: the key was refused"
-    )]
-    fn key(&mut self, event: Event<'s>, marks: Marks, depth: usize) -> Option<Option<(String, Style, Span)>> {
+    fn key(&mut self, event: Event<'s>, marks: Marks, depth: usize) -> Option<Key> {
         let span = self.span(marks);
         match event {
             Event::Scalar(text, style, _, tag) => {
@@ -238,7 +249,7 @@ impl<'s, 'd> Reader<'s, 'd> {
                         report.hints.push(String::from(
                             "repeat the whole map with an alias (`fields: *rows`) or write its entries out",
                         ));
-                        return Some(None);
+                        return Some(Key::Refused);
                     }
                     if has_leading_zero(&text) {
                         self.leading_zero(&text, span);
@@ -250,26 +261,23 @@ impl<'s, 'd> Reader<'s, 'd> {
                     let message = format!("`{}` is a tag, and tags mean nothing here", tag.suffix);
                     self.error(Code::Tag, span, message);
                 }
-                Some(Some((text.into_owned(), style, span)))
+                Some(Key::Text(text.into_owned(), style, span))
             }
             Event::Alias(_) => {
                 self.error(Code::KeyNotText, span, "an alias cannot be a key")
                     .hints
                     .push(String::from("write the key out"));
-                Some(None)
+                Some(Key::Refused)
             }
             other => {
                 let key = self.value(other, marks, depth + 1)?;
-                match traps::template_at(self.source.text(), key.span) {
-                    Some(template) => self
-                        .diagnostics
-                        .push(traps::unquoted_template(self.source, template)),
-                    None => {
-                        let message = format!("a key must be text, not {}", key.kind().name());
-                        self.error(Code::KeyNotText, key.span, message);
-                    }
+                if let Some(template) = traps::template_at(self.source.text(), key.span) {
+                    self.diagnostics.push(traps::unquoted(self.source, template));
+                    return Some(Key::Template(template));
                 }
-                Some(None)
+                let message = format!("a key must be text, not {}", key.kind().name());
+                self.error(Code::KeyNotText, key.span, message);
+                Some(Key::Refused)
             }
         }
     }
@@ -365,6 +373,16 @@ impl<'s, 'd> Reader<'s, 'd> {
             None => character,
         }
     }
+}
+
+/// A key as it was read.
+enum Key {
+    /// The text, how it is quoted and where it stands.
+    Text(String, Style, Span),
+    /// It was refused, and its value is passed over.
+    Refused,
+    /// The map around it is a template without quotes.
+    Template(Span),
 }
 
 fn node(span: Span, size: usize, content: Content) -> Node {

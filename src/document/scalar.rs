@@ -129,7 +129,13 @@ pub(super) fn raw_offset(raw: &str, scalar: &Scalar, offset: usize) -> Option<us
     }
     let mut read = scalar.text.char_indices().peekable();
     loop {
-        let at = written.peek().map_or(raw.len(), |(at, _)| *at);
+        let mut at = written.peek().map_or(raw.len(), |(at, _)| *at);
+        // An escaped line break stands for nothing: what it is followed by comes next.
+        while scalar.style == Style::Double && raw[at..].starts_with("\\\n") {
+            written.nth(1);
+            skip_blanks(&mut written);
+            at = written.peek().map_or(raw.len(), |(at, _)| *at);
+        }
         let Some((position, character)) = read.next() else {
             return Some(at);
         };
@@ -138,23 +144,14 @@ pub(super) fn raw_offset(raw: &str, scalar: &Scalar, offset: usize) -> Option<us
         }
         let (_, found) = written.next()?;
         match (scalar.style, found) {
-            (Style::Double, '\\') => {
-                let produces = escape(&mut written)?;
-                if !produces {
-                    // An escaped line break stands for nothing: the character comes after it.
-                    let (_, found) = written.next()?;
-                    if found != character {
-                        return None;
-                    }
-                }
-            }
+            (Style::Double, '\\') => escape(&mut written)?,
             (Style::Single, '\'') => {
                 written.next_if(|(_, next)| *next == '\'')?;
             }
             (_, found) if found == character && found != '\n' => {}
             (_, found) if found.is_whitespace() && character.is_whitespace() => {
                 // A folded or kept line break: the white space on both sides is skipped as one.
-                skip_whitespace(&mut written);
+                skip_blanks(&mut written);
                 while read.next_if(|(_, next)| next.is_whitespace()).is_some() {}
             }
             _ => return None,
@@ -171,30 +168,18 @@ fn skip_blanks(written: &mut Characters<'_>) {
     {}
 }
 
-fn skip_whitespace(written: &mut Characters<'_>) {
-    while written
-        .next_if(|(_, character)| character.is_whitespace())
-        .is_some()
-    {}
-}
-
-/// Skips the rest of an escape in double quotes; false if it stands for no character.
-fn escape(written: &mut Characters<'_>) -> Option<bool> {
-    let (_, kind) = written.next()?;
-    let digits = match kind {
+/// Skips the rest of an escape in double quotes.
+fn escape(written: &mut Characters<'_>) -> Option<()> {
+    let digits = match written.next()?.1 {
         'x' => 2,
         'u' => 4,
         'U' => 8,
-        '\n' => {
-            skip_blanks(written);
-            return Some(false);
-        }
         _ => 0,
     };
     for _ in 0..digits {
         written.next()?;
     }
-    Some(true)
+    Some(())
 }
 
 #[cfg(test)]

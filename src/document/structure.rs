@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::Document;
+use super::expectation::{accepts, bare, choices, describe, expectation, types, whereabouts};
 use super::node::{Entry, Kind, Node};
 use super::place::escape;
 use crate::diagnostic::{Code, Diagnostics, closest, list};
@@ -175,15 +176,15 @@ impl<'c> Check<'c, '_> {
                 "{found} stands where {} is expected",
                 expectation(branches)
             ));
-        if branches.iter().any(|branch| accepts(branch, Kind::Text))
-            && choices.is_empty()
-            && node.scalar().is_some()
-        {
-            let text = node
-                .scalar()
-                .map(|scalar| scalar.text.as_str())
-                .unwrap_or_default();
+        let text_format = branches
+            .iter()
+            .find(|branch| accepts(branch, Kind::Text))
+            .map(|branch| branch.get("format").and_then(Value::as_str).unwrap_or_default());
+        let scalar = node.scalar().map(|scalar| scalar.text.as_str());
+        if let (Some("" | "template"), Some(text), []) = (text_format, scalar, choices.as_slice()) {
             report.hint(format!("quote it if it is text: `\"{text}\"`"));
+        } else if let (Some("source"), Some(text)) = (text_format, scalar) {
+            report.hint(format!("a constant is written `{{const: {text}}}`"));
         } else if kind == Kind::Map && branches.iter().any(|branch| accepts(branch, Kind::List)) {
             report.hint("a list begins with `- ` on each line, or stands in `[ ]`");
         }
@@ -299,10 +300,7 @@ impl<'c> Check<'c, '_> {
                 .diagnostics
                 .error(Code::UnknownWord, self.document, here.pointer)
                 .at_key()
-                .message(format!(
-                    "`{key}` is not a word that {} knows",
-                    describe(&place.pointer)
-                ))
+                .message(format!("unknown word `{key}` {}", whereabouts(&place.pointer)))
                 .did_you_mean(key, words.keys().map(String::as_str));
             report.note(format!(
                 "known here: {}",
@@ -451,105 +449,4 @@ impl<'c> Check<'c, '_> {
             None => self.hopeless = true,
         }
     }
-}
-
-/// The types that a schema names; none means any.
-fn types(schema: &Value) -> Vec<&str> {
-    match schema.get("type") {
-        Some(Value::String(name)) => vec![name],
-        Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),
-        _ => Vec::new(),
-    }
-}
-
-fn accepts(schema: &Value, kind: Kind) -> bool {
-    types(schema).into_iter().any(|name| {
-        matches!(
-            (name, kind),
-            ("object", Kind::Map)
-                | ("array", Kind::List)
-                | ("string", Kind::Text)
-                | ("boolean", Kind::Boolean)
-                | ("integer", Kind::Integer)
-                | ("number", Kind::Integer | Kind::Float)
-        )
-    })
-}
-
-/// The words and one-key maps of a closed list, as they are written.
-fn choices(branches: &[&Value]) -> Vec<String> {
-    branches
-        .iter()
-        .filter_map(|branch| {
-            if let Some(word) = branch.get("const").and_then(Value::as_str) {
-                return Some(word.to_owned());
-            }
-            let words = branch.get("properties").and_then(Value::as_object)?;
-            let required = branch.get("required").and_then(Value::as_array)?;
-            (words.len() == 1 && required.len() == 1)
-                .then(|| words.keys().next().map(|word| format!("{{{word}: ..}}")))?
-        })
-        .collect()
-}
-
-/// The word of a choice: `create` of `{create: ..}`.
-fn bare(choice: &str) -> &str {
-    choice
-        .strip_prefix('{')
-        .and_then(|inner| inner.strip_suffix(": ..}"))
-        .unwrap_or(choice)
-}
-
-/// What a place expects, in words.
-fn expectation(branches: &[&Value]) -> String {
-    let choices = choices(branches);
-    let mut expected: Vec<String> = Vec::new();
-    for branch in branches {
-        if branch.get("const").is_some_and(Value::is_string) {
-            continue;
-        }
-        let format = branch.get("format").and_then(Value::as_str).unwrap_or_default();
-        for name in types(branch) {
-            let words = match (name, format) {
-                ("object", _) if choices.iter().any(|choice| choice.starts_with('{')) => continue,
-                ("object", _) => "a map",
-                ("array", _) => "a list",
-                ("string", "path") => "a path",
-                ("string", "source") => "a path or a template",
-                ("string", "condition") => "a condition",
-                ("string", "computed") => "a template",
-                ("string", "length-of-time") => "a length of time such as `5m`",
-                ("string", "share") => "a share such as `20%`",
-                ("string", _) => "text",
-                ("boolean", _) => "`true` or `false`",
-                ("integer", _) => "a whole number",
-                ("number", _) => "a number",
-                _ => continue,
-            };
-            if !expected.iter().any(|known| known == words) {
-                expected.push(words.to_owned());
-            }
-        }
-    }
-    if !choices.is_empty() {
-        expected.push(format!("one of {}", list(choices.iter().map(String::as_str))));
-    }
-    match expected.split_last() {
-        None => String::from("something else"),
-        Some((last, [])) => last.clone(),
-        Some((last, others)) => format!("{} or {last}", others.join(", ")),
-    }
-}
-
-/// The map at a pointer, in words: `` `flows.cases` ``.
-fn describe(pointer: &str) -> String {
-    if pointer.is_empty() {
-        return String::from("the file");
-    }
-    let keys: Vec<String> = pointer
-        .split('/')
-        .skip(1)
-        .map(|key| key.replace("~1", "/").replace("~0", "~"))
-        .collect();
-    format!("`{}`", keys.join("."))
 }

@@ -17,8 +17,11 @@ pub(super) fn syntax(source: &Arc<SourceFile>, at: usize, info: &str) -> Vec<Dia
     let mut explained = false;
     for suspect in suspects {
         let line = source.position(suspect.start).line;
-        explained |= line == error_line || line + 1 == error_line;
-        found.push(unquoted(source, suspect));
+        // What the parser has read without complaint is not the reason.
+        if line + 1 >= error_line {
+            explained |= line <= error_line;
+            found.push(unquoted(source, suspect));
+        }
     }
     if !explained {
         let mut message = format!("this is not YAML: {info}");
@@ -43,7 +46,7 @@ pub(super) fn syntax(source: &Arc<SourceFile>, at: usize, info: &str) -> Vec<Dia
 }
 
 /// Says that a path or a template must be quoted.
-fn unquoted(source: &Arc<SourceFile>, span: Span) -> Diagnostic {
+pub(super) fn unquoted(source: &Arc<SourceFile>, span: Span) -> Diagnostic {
     let written = &source.text()[source.clamp(span)];
     let what = if written.starts_with('$') {
         "path"
@@ -62,23 +65,13 @@ fn unquoted(source: &Arc<SourceFile>, span: Span) -> Diagnostic {
     diagnostic
 }
 
-/// Says that a template that was read as a map must be quoted.
-pub(super) fn unquoted_template(source: &Arc<SourceFile>, span: Span) -> Diagnostic {
-    unquoted(source, span)
-}
-
 /// The template that a map as a key really is: the text from `{{` to `}}` around it.
 pub(super) fn template_at(text: &str, key: Span) -> Option<Span> {
     let before = text.get(..key.start)?;
     let outer = before.trim_end_matches([' ', '\t']).strip_suffix('{')?.len();
     text.get(key.start..)?.starts_with('{').then_some(())?;
-    let line_end = text[outer..]
-        .find('\n')
-        .map_or(text.len(), |length| outer + length);
-    let end = text[outer..line_end]
-        .rfind("}}")
-        .map(|length| outer + length + 2)?;
-    Some(Span::new(outer, end))
+    let line = text.get(outer..)?.split('\n').next()?;
+    line.find("}}").map(|length| Span::new(outer, outer + length + 2))
 }
 
 /// Reports a plain path or template that a comment on the same line cuts short.
@@ -171,9 +164,13 @@ fn opens_block(line: &str) -> bool {
 
 fn scan_line(line: &str, offset: usize, depth: &mut usize, found: &mut Vec<Span>) {
     let mut at = 0;
+    let mut token = 0;
     let mut token_start = true;
     while let Some(character) = line[at..].chars().next() {
         let rest = &line[at..];
+        if token_start {
+            token = at;
+        }
         match character {
             '"' | '\'' if token_start => {
                 at += 1 + rest[1..]
@@ -194,9 +191,12 @@ fn scan_line(line: &str, offset: usize, depth: &mut usize, found: &mut Vec<Span>
                 continue;
             }
             '{' if rest.starts_with("{{") && (token_start || *depth > 0) => {
-                let end = rest.find("}}").map_or(rest.trim_end().len(), |length| length + 2);
-                found.push(Span::new(offset + at, offset + at + end));
-                at += end;
+                let close = rest.find("}}").map_or(rest.trim_end().len(), |length| length + 2);
+                let tail = rest[close..]
+                    .find([',', ']', '}', '\n', ' '])
+                    .unwrap_or(rest.len() - close);
+                found.push(Span::new(offset + token, offset + at + close + tail));
+                at += close + tail;
                 token_start = false;
                 continue;
             }
