@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 
-use super::literal::{Amount, Share, ValueTemplate};
+use super::literal::{Amount, ValueTemplate};
 use super::lookup::{Normalize, OnMany, OnNone};
 use super::rule::{Row, Write};
 use super::shape::{OneKey, OneOrMany, ShortForm, ShortOrLong, choice};
@@ -96,9 +96,9 @@ pub struct MatchInput {
     pub value: Option<Source>,
     /// The name of a flow: the key of the target record that it linked to the source record whose key is `key`.
     pub link: Option<String>,
-    /// With `link`: the path (`$` is the source record) of the other source record's key. Default: this record's own
-    /// key.
-    pub key: Option<PathText>,
+    /// With `link`: the key of the other source record; a path (`$` is the source record) or a template. Default:
+    /// this record's own key, in a flow with `of` its parent's.
+    pub key: Option<Source>,
 }
 
 impl ShortForm for MatchInput {
@@ -136,9 +136,9 @@ pub struct Join {
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OnePer {
-    /// Records with the same value at this path (`$` is the source record) are the same thing. Null is the same as
-    /// nothing else.
-    pub same: PathText,
+    /// Records with the same value here are the same thing: a path (`$` is the source record) or a template. Null is
+    /// the same as nothing else.
+    pub same: Source,
     /// What is done to that value before it is compared. Default: nothing.
     #[serde(default)]
     pub normalize: Vec<Normalize>,
@@ -162,10 +162,10 @@ pub struct Require {
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Guard {
-    /// The share of the flow's linked pairs that may be updated or deleted, as in `20%`. Default: all of them.
-    pub change_at_most: Option<Share>,
-    /// How many records may be deleted. Default: 0.
-    pub delete_at_most: Option<u64>,
+    /// How many records may be created or updated; a share is of the flow's linked pairs. Default: any number.
+    pub change_at_most: Option<Amount>,
+    /// How many records may be deleted; a share is of the flow's linked pairs. Default: 0.
+    pub delete_at_most: Option<Amount>,
 }
 
 /// How many records may be rejected before a run stops.

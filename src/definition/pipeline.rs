@@ -192,6 +192,8 @@ choice! {
         "keep" => Keep,
         /// The target's field is emptied.
         "clear" => Clear,
+        /// The record is left out, and counted as filtered.
+        "skip" => Skip,
         maps:
         /// This value.
         "const" => Const(Literal),

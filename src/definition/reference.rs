@@ -191,7 +191,6 @@ impl<'s> Section<'s, '_> {
                 "source" => "path or template",
                 "template" => "text, may be a template",
                 "condition" => "condition",
-                "computed" => "template",
                 "length-of-time" => "length of time",
                 "share" => "share",
                 "status" => "`4xx`",

@@ -5,13 +5,13 @@
 //! `type` -> checks (`required`, `on_too_long`) -> masking. The short form of a rule is its `value` alone.
 
 use indexmap::IndexMap;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 
 use super::literal::{Literal, ValueTemplate, present};
 use super::lookup::{OnMany, OnNone};
 use super::shape::{ShortForm, ShortOrLong, choice};
-use super::text::{ConditionText, PathText, Source, TemplateText, is_template};
+use super::text::{ConditionText, Source};
 
 /// A rule as it stands in `fields`: `$.subject`, `"{{ … }}"` or a map of words.
 pub type Row = ShortOrLong<Rule>;
@@ -32,11 +32,13 @@ pub struct Rule {
     /// or `const`, `enum`, `lookup`. With a `lookup` each input is looked up in turn, and `on_none` counts once, after
     /// the last one.
     pub first_of: Option<Vec<ShortOrLong<Alternative>>>,
-    /// A list to map item by item: a path (`$` is the source record) that selects the items. The result is a list,
-    /// unless `take` makes one value of it; `enum`, `lookup` and `then` are applied to each item.
-    pub each: Option<PathText>,
-    /// What becomes of each item of `each`, before the other steps: a template that sees `value` (the item), or a map
-    /// of them. Default: the item itself.
+    /// A list to map item by item: a path (`$` is the source record) that selects the items, or a template that gives
+    /// a list. The result is a list, unless `take` makes one value of it; `enum`, `lookup` and `then` are applied to
+    /// each item.
+    pub each: Option<Source>,
+    /// What becomes of each item of `each`: a template that sees `value` (the item), a path whose `$` is the item, or
+    /// a map of templates. Beside `enum` or `lookup` and without `take` it shapes what those made of the item.
+    /// Default: the item itself.
     #[serde(rename = "as")]
     pub each_as: Option<OutputShape>,
     /// Makes one value of several. A path that may give several nodes needs `take`, `each` or a target that is a
@@ -54,11 +56,11 @@ pub struct Rule {
     /// source record whose key is `key`. A link that does not exist yet makes the record wait (`on_none` may say
     /// otherwise).
     pub link: Option<String>,
-    /// With `link`: the path (`$` is the source record) of the other source record's key. Default: this record's own
-    /// key.
-    pub key: Option<PathText>,
-    /// A template over the result of the steps before, or a map of them; it sees `value` (and `record`, `params`,
-    /// `connections`).
+    /// With `link`: the key of the other source record; a path (`$` is the source record) or a template. Default:
+    /// this record's own key, in a flow with `of` its parent's.
+    pub key: Option<Source>,
+    /// What becomes of the result of the steps before: a template that sees `value` (and `record`, `params`,
+    /// `connections`), a path whose `$` is the value, or a map of templates. Default: it stays.
     pub then: Option<OutputShape>,
     /// The type that the value must have, converted without loss or refused: `text`, `integer`, `decimal`,
     /// `boolean`, `time`, `date`, `list`, `map`, `json` (the value's JSON text as received), or a name from the
@@ -136,14 +138,14 @@ impl ShortForm for Alternative {
     }
 }
 
-/// What `as` and `then` make of a value: one template, or a map of them.
+/// What `as` and `then` make of a value: one template or path, or a map of templates.
 pub type OutputShape = ShortOrLong<Output>;
 
-/// A template, or a map whose texts are templates.
+/// A template or path, or a map whose texts are templates.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Output {
-    /// `then: "{{ value | shift(-2) }}"`
-    Value(TemplateText),
+    /// `then: "{{ value | shift(-2) }}"` or `as: $.amount`
+    Value(Source),
     /// `then: {id: "{{ value }}"}`
     Members(IndexMap<String, ValueTemplate>),
 }
@@ -169,20 +171,14 @@ impl JsonSchema for Output {
 }
 
 impl ShortForm for Output {
-    const SHORT: &'static str = "a template";
+    const SHORT: &'static str = "a path, a template";
 
     fn from_short(text: &str) -> Result<Self, String> {
-        if is_template(text) {
-            Ok(Self::Value(TemplateText::new(text)))
-        } else {
-            Err(format!(
-                "`{text}` is not a template: write `\"{{{{ … }}}}\"` over `value`"
-            ))
-        }
+        Source::new(text).map(Self::Value)
     }
 
-    fn short_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "format": "computed", "pattern": "\\{\\{"})
+    fn short_schema(generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<Source>()
     }
 }
 
@@ -240,6 +236,8 @@ choice! {
         "keep" => Keep,
         /// The target's field is emptied.
         "clear" => Clear,
+        /// The record is left out, and counted as filtered.
+        "skip" => Skip,
         /// As if the lookup had found nothing: its `on_none` decides.
         "as_none" => AsNone,
         maps:
@@ -257,6 +255,8 @@ choice! {
         "keep" => Keep,
         /// The target's field is emptied.
         "clear" => Clear,
+        /// The record is left out, and counted as filtered.
+        "skip" => Skip,
         maps:
         /// This value, as the table's result.
         "const" => Const(Literal),

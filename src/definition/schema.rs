@@ -12,7 +12,7 @@ use schemars::{JsonSchema, Schema};
 use serde_json::Value;
 
 use super::literal::{Amount, StatusPattern};
-use super::text::{ConditionText, DurationText, PathText, Source, is_template};
+use super::text::{ConditionText, DurationText, PathText, Source};
 use super::{Connector, Pipeline};
 use crate::diagnostic::Diagnostics;
 use crate::document::{self, Document, Parsed};
@@ -83,9 +83,6 @@ fn check_text(format: &str, text: &str) -> Result<(), String> {
         "path" => PathText::new(text).map(drop),
         "source" => Source::new(text).map(drop),
         "condition" => ConditionText::new(text).map(drop),
-        "computed" if !is_template(text) => Err(format!(
-            "`{text}` is not a template: write `\"{{{{ … }}}}\"` over `value`"
-        )),
         "length-of-time" => DurationText::new(text).map(drop),
         "share" => Amount::percent(text).map(drop),
         "status" => StatusPattern::class(text).map(drop),

@@ -70,7 +70,6 @@ pub(super) fn expectation(branches: &[&Value]) -> String {
                 ("string", "path") => "a path",
                 ("string", "source") => "a path, a template",
                 ("string", "condition") => "a condition",
-                ("string", "computed") => "a template",
                 ("string", "length-of-time") => "a length of time such as `5m`",
                 ("string", "share") => "a share such as `20%`",
                 ("string", _) => "text",
