@@ -6,6 +6,7 @@ use tracing::level_filters::LevelFilter;
 use super::completions;
 use super::exit;
 use super::queue;
+use super::sandbox;
 use super::schema;
 use super::status;
 use crate::telemetry::logging::{LogFormat, LoggingOptions};
@@ -63,6 +64,8 @@ pub enum Command {
     Queue(queue::Queue),
     /// Say what there is about a pipeline: last runs, cursors, queue
     Status(status::Status),
+    /// Serve local stand-ins of business systems, for rehearsals and tests
+    Sandbox(sandbox::Sandbox),
     /// Print the schema of pipeline and connector files, for editors, or of what runs leave behind
     Schema(schema::Schema),
     /// Print a completion script for a shell

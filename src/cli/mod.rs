@@ -9,6 +9,7 @@ mod exit;
 mod location;
 mod output;
 mod queue;
+mod sandbox;
 mod schema;
 mod signals;
 mod status;
@@ -80,6 +81,7 @@ fn dispatch(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Queue(arguments) => queue::queue(context, arguments),
         Command::Status(arguments) => status::status(context, &arguments),
         Command::Completions(arguments) => completions::generate(context, arguments, Arguments::command()),
+        Command::Sandbox(arguments) => sandbox::sandbox(context, &arguments),
         Command::Schema(arguments) => schema::schema(context, &arguments),
     }
 }

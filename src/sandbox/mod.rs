@@ -64,6 +64,18 @@ impl Default for SandboxOptions {
     }
 }
 
+impl SandboxOptions {
+    /// Asks for the port on which the stand-in for the connector of that name is served; `false` if it has none.
+    pub fn set_port(&mut self, connector: &str, port: u16) -> bool {
+        match connector {
+            Zendesk::NAME => self.zendesk_port = port,
+            Oro::NAME => self.oro_port = port,
+            _ => return false,
+        }
+        true
+    }
+}
+
 /// Why a sandbox could not start, or could not keep what was written to it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -192,6 +204,24 @@ impl Sandbox {
             Oro::NAME => client.to_vec(),
             _ => Vec::new(),
         }
+    }
+
+    /// Environment variables by which a pipeline can reach the stand-ins: `CONNECTOR_SETTING` in upper case for every
+    /// setting and credential, with `CONNECTOR_URL` for the base address.
+    #[must_use]
+    pub fn environment(&self) -> Vec<(String, String)> {
+        Self::connectors()
+            .iter()
+            .flat_map(|connector| {
+                self.settings(connector)
+                    .into_iter()
+                    .chain(self.credentials(connector))
+                    .map(move |(setting, value)| {
+                        let setting = if setting == "base_url" { "url" } else { setting };
+                        (format!("{connector}_{setting}").to_uppercase(), value)
+                    })
+            })
+            .collect()
     }
 
     /// Stops serving and writes what is not yet on disk.
