@@ -8,11 +8,203 @@ mod context;
 mod cursor;
 mod error;
 pub mod file;
+mod http;
 mod reader;
 mod write;
+
+use std::sync::Arc;
 
 pub use context::{ConnectionContext, HttpOptions};
 pub use cursor::Cursor;
 pub use error::{ConnectorError, Stop};
 pub use reader::{Page, ReadRequest, Reader};
 pub use write::{Operation, Prepared, PreparedMany, WriteIntent, WriteOutcome};
+
+use crate::compile::compiled::{Column, ConnectionId, Pipeline};
+use crate::expression::{Record, Value};
+use file::{FileConnection, FileSink};
+use http::HttpConnection;
+
+/// A compiled connection that can be talked to. Clones share sign-in, budgets and counters.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    name: String,
+    kind: Kind,
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Http(Arc<HttpConnection>),
+    File(Arc<FileConnection>),
+}
+
+impl Connection {
+    /// Makes a pipeline's connection ready; sends nothing and opens no file.
+    ///
+    /// # Errors
+    /// [`ConnectorError::Setting`] when its settings make no address, rate or credentials.
+    pub fn open(
+        pipeline: Arc<Pipeline>,
+        id: ConnectionId,
+        context: ConnectionContext,
+    ) -> Result<Connection, ConnectorError> {
+        let described = pipeline.connections.get(id);
+        let name = described.map_or_else(|| id.to_string(), |connection| connection.name.clone());
+        let kind = match described.and_then(FileConnection::new) {
+            Some(files) => Kind::File(Arc::new(files)),
+            None => Kind::Http(Arc::new(HttpConnection::open(pipeline, id, context)?)),
+        };
+        Ok(Connection { name, kind })
+    }
+
+    /// The connection's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Finds out whether the system can be reached and accepts the credentials.
+    ///
+    /// # Errors
+    /// What is against it.
+    pub async fn check(&self) -> Result<(), ConnectorError> {
+        match &self.kind {
+            Kind::Http(http) => http.check().await,
+            Kind::File(files) => files.check(),
+        }
+    }
+
+    /// Reads a stream. Must be called within a Tokio runtime; errors come from the reader.
+    pub fn read(&self, stream: usize, request: ReadRequest) -> Reader {
+        match &self.kind {
+            Kind::Http(http) => http.read(stream, request),
+            Kind::File(files) => files.read(stream, request),
+        }
+    }
+
+    /// One record by its key; `None` if there is none.
+    ///
+    /// # Errors
+    /// What stopped the question.
+    pub async fn get(&self, stream: usize, key: &str) -> Result<Option<Record>, ConnectorError> {
+        match &self.kind {
+            Kind::Http(http) => http.get(stream, key).await,
+            Kind::File(files) => files.get(stream, key).await,
+        }
+    }
+
+    /// The records of these keys, those that exist, in no order: in batches where the stream can be found by its key,
+    /// else one by one.
+    ///
+    /// # Errors
+    /// What stopped the question.
+    pub async fn get_many(&self, stream: usize, keys: &[String]) -> Result<Vec<Record>, ConnectorError> {
+        match &self.kind {
+            Kind::Http(http) => http.get_many(stream, keys).await,
+            Kind::File(files) => files.get_many(stream, keys).await,
+        }
+    }
+
+    /// The records that a stream's `find` (by its position) gives for these values, in batches. The system may compare
+    /// more loosely than is meant: the caller compares again.
+    ///
+    /// # Errors
+    /// What stopped the question.
+    pub async fn find(
+        &self,
+        stream: usize,
+        find: usize,
+        values: &[Value<'static>],
+    ) -> Result<Vec<Record>, ConnectorError> {
+        match &self.kind {
+            Kind::Http(http) => http.find(stream, find, values).await,
+            Kind::File(files) => files.find(stream, find, values).await,
+        }
+    }
+
+    /// The exact request of a write. Pure: sends nothing.
+    ///
+    /// # Errors
+    /// When the stream has no such operation, or a template gives no request.
+    pub fn prepare(&self, stream: usize, write: WriteIntent) -> Result<Prepared, ConnectorError> {
+        match &self.kind {
+            Kind::Http(http) => http.prepare(stream, write),
+            Kind::File(_) => Err(self.files_cannot(stream, "write single records")),
+        }
+    }
+
+    /// Sends a prepared write, within limits, signed in, repeated only where that is harmless.
+    pub async fn execute(&self, prepared: &Prepared) -> WriteOutcome {
+        match &self.kind {
+            Kind::Http(http) => http.execute(prepared).await,
+            Kind::File(_) => {
+                WriteOutcome::Stopped(self.files_cannot(prepared.stream, "write single records"))
+            }
+        }
+    }
+
+    /// The exact requests that write several records, all created or all updated, split by how many one request takes.
+    /// Pure: sends nothing.
+    ///
+    /// # Errors
+    /// When the stream has no such operation, or a template gives no request.
+    pub fn prepare_many(
+        &self,
+        stream: usize,
+        writes: &[WriteIntent],
+    ) -> Result<Vec<PreparedMany>, ConnectorError> {
+        match &self.kind {
+            Kind::Http(http) => http.prepare_many(stream, writes),
+            Kind::File(_) => Err(self.files_cannot(stream, "write several records at once")),
+        }
+    }
+
+    /// Sends a prepared bulk write and waits for the job that it may start, whose id `on_job` is told as soon as it is
+    /// known. One outcome per item, in the request's order.
+    ///
+    /// # Errors
+    /// What ends the run; nothing was written then.
+    pub async fn execute_many(
+        &self,
+        prepared: &PreparedMany,
+        on_job: &(dyn Fn(&str) + Send + Sync),
+    ) -> Result<Vec<WriteOutcome>, ConnectorError> {
+        match &self.kind {
+            Kind::Http(http) => http.execute_many(prepared, on_job).await,
+            Kind::File(_) => Err(self.files_cannot(prepared.request.stream, "write several records at once")),
+        }
+    }
+
+    /// The outcomes of a bulk write whose job an earlier process started.
+    ///
+    /// # Errors
+    /// When the stream's bulk write has no job.
+    pub async fn settle_job(
+        &self,
+        prepared: &PreparedMany,
+        job: &str,
+    ) -> Result<Vec<WriteOutcome>, ConnectorError> {
+        match &self.kind {
+            Kind::Http(http) => http.settle_job(prepared, job).await,
+            Kind::File(_) => Err(self.files_cannot(prepared.request.stream, "be asked after a job")),
+        }
+    }
+
+    /// Opens a stream of files for writing as a whole; what it held is replaced when the sink commits.
+    ///
+    /// # Errors
+    /// When this is no connection to files, or the file cannot be created.
+    pub fn open_sink(&self, stream: usize, columns: &[Column]) -> Result<FileSink, ConnectorError> {
+        match &self.kind {
+            Kind::Http(http) => Err(http.cannot(stream, "be written as a whole")),
+            Kind::File(files) => files.open_sink(stream, columns),
+        }
+    }
+
+    fn files_cannot(&self, stream: usize, operation: &str) -> ConnectorError {
+        ConnectorError::Unsupported {
+            connection: self.name.clone(),
+            stream: stream.to_string(),
+            operation: operation.to_owned(),
+        }
+    }
+}

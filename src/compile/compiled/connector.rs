@@ -310,6 +310,37 @@ pub struct Stream {
     pub privacy: Vec<Privacy>,
 }
 
+impl Stream {
+    /// A stream that nothing can be done with yet: a name and what identifies its records.
+    pub fn new(name: impl Into<String>, key: Path) -> Self {
+        Stream {
+            name: name.into(),
+            key,
+            schema: None,
+            resource_type: None,
+            relationships: IndexMap::new(),
+            file: None,
+            list: None,
+            get: None,
+            get_joins: Vec::new(),
+            find: Vec::new(),
+            create: None,
+            update: None,
+            upsert: None,
+            delete: None,
+            update_many: None,
+            create_many: None,
+            shape: RecordShape::default(),
+            parent: None,
+            deleted_when: None,
+            erased_when: None,
+            frozen_when: None,
+            never: Vec::new(),
+            privacy: Vec::new(),
+        }
+    }
+}
+
 /// The far end of a JSON:API relationship.
 #[derive(Clone, Debug)]
 pub struct Relationship {
