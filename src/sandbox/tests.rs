@@ -4,3 +4,4 @@ mod harness;
 mod oro;
 mod serving;
 mod zendesk;
+mod zendesk_writes;

@@ -100,7 +100,7 @@ mod tests {
         assert!(emails().any(|email| {
             contacts(&email)
                 .iter()
-                .any(|(_, contact)| contact.value("primaryEmail") != &email.as_str())
+                .any(|(_, contact)| contact.value("primaryEmail") != email.as_str())
         }));
     }
 

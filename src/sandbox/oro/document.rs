@@ -12,6 +12,9 @@ use super::media::MEDIA_TYPE;
 use super::model::{Entity, OroState};
 use super::schema::{Kind, Relationship, kind};
 
+/// The type and relationship that hold one end of a reflection.
+type End = (&'static str, &'static str);
+
 /// Renders what a request asks to see.
 #[derive(Debug)]
 pub(crate) struct View<'a> {
@@ -22,7 +25,7 @@ pub(crate) struct View<'a> {
     hateoas: bool,
     include: Vec<Vec<&'a str>>,
     /// Reflections computed so far, by the type and relationship that hold the other end.
-    reflected: RefCell<HashMap<(&'static str, &'static str), HashMap<String, Vec<String>>>>,
+    reflected: RefCell<HashMap<End, HashMap<String, Vec<String>>>>,
 }
 
 impl<'a> View<'a> {

@@ -53,7 +53,7 @@ impl Oro {
             });
         }
         let before = self.state.clone();
-        let written = self.write_in_order(kind, id, data, included);
+        let written = self.write_in_order(kind, id, data, &included);
         if written.is_err() {
             self.state.restore(before);
         }
@@ -66,10 +66,10 @@ impl Oro {
         kind: &Kind,
         id: Option<&str>,
         data: Map<String, Value>,
-        included: Vec<Value>,
+        included: &[Value],
     ) -> Result<Written, Vec<Problem>> {
         let mut waiting = vec![Resource::primary(kind, id, data)];
-        for (position, resource) in included.into_iter().enumerate() {
+        for (position, resource) in included.iter().enumerate() {
             waiting.push(Resource::included(position, resource).map_err(|problem| vec![problem])?);
         }
         let mut pending: Vec<(String, String)> = waiting
@@ -170,7 +170,7 @@ impl Resource {
         }
     }
 
-    fn included(position: usize, resource: Value) -> Result<Self, Problem> {
+    fn included(position: usize, resource: &Value) -> Result<Self, Problem> {
         let pointer = format!("/included/{position}");
         let problem = |detail: &str| Problem::at("request data constraint", detail, &pointer);
         let text = |name: &str| resource.get(name).and_then(Value::as_str);

@@ -1,9 +1,11 @@
 //! The Oro back-office JSON:API stand-in: authenticates, chooses the API's face, routes.
 //!
-//! `schema` says what there is, `media` which face a media type gets, `filter` and `document` read, `write` changes,
-//! `errors` words refusals, `model` is what is remembered. Storefront and back office share a host: without the prefix
+//! `schema` says what there is, `media` which face a media type gets, `filter` and `document` read, `write` changes
+//! what `body` reads and `check` lets pass, `errors` words refusals, `model` is what is remembered. Storefront and back office share a host: without the prefix
 //! there is nothing here.
 
+mod body;
+mod check;
 mod document;
 mod edit;
 mod errors;

@@ -40,6 +40,12 @@ pub(super) fn options() -> SandboxOptions {
     }
 }
 
+/// Lets a test send as many requests as it likes.
+pub(super) async fn raise_limits(bench: &Bench) {
+    let settings = json!({ "export_limit": 10_000, "account_limit": 100_000, "update_limit": 10_000 });
+    bench.control("zendesk", Method::POST, "settings", settings).await;
+}
+
 impl Bench {
     pub(super) async fn start(options: SandboxOptions) -> Self {
         let sandbox = Sandbox::start(options).await.unwrap();

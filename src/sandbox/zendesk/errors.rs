@@ -4,6 +4,9 @@ use serde_json::{Value, json};
 
 use super::super::message::Response;
 
+/// One validation error: the field, what is wrong, its code.
+pub(crate) type Problem = (&'static str, String, Option<&'static str>);
+
 /// `{"error": code, "description": text}`, the commonest shape.
 pub(crate) fn plain(status: u16, code: &str, description: &str) -> Response {
     Response::json(status, &json!({ "error": code, "description": description }))
@@ -62,21 +65,21 @@ pub(crate) fn invalid_parameter(code: &str, title: &str, detail: &str) -> Respon
     )
 }
 
-/// Validation errors, one entry per field: `(field, description, code)`.
-pub(crate) fn record_invalid(fields: &[(&str, String, Option<&str>)]) -> Response {
-    Response::json(422, &record_invalid_document(fields))
+/// Validation errors, grouped by field.
+pub(crate) fn record_invalid(problems: &[Problem]) -> Response {
+    Response::json(422, &record_invalid_document(problems))
 }
 
 /// The body of [`record_invalid`].
-pub(crate) fn record_invalid_document(fields: &[(&str, String, Option<&str>)]) -> Value {
+pub(crate) fn record_invalid_document(problems: &[Problem]) -> Value {
     let mut details = serde_json::Map::new();
-    for (field, description, code) in fields {
+    for (field, description, code) in problems {
         let mut problem = json!({ "description": description });
         if let Some(code) = code {
             problem["error"] = json!(code);
         }
-        if let Some(problems) = details.entry(*field).or_insert_with(|| json!([])).as_array_mut() {
-            problems.push(problem);
+        if let Some(listed) = details.entry(*field).or_insert_with(|| json!([])).as_array_mut() {
+            listed.push(problem);
         }
     }
     json!({ "error": "RecordInvalid", "description": "Record validation errors", "details": details })

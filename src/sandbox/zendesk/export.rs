@@ -41,7 +41,7 @@ impl Zendesk {
             Err(refusal) => return *refusal,
         };
         let page = self.cut(from, request, self.exported_tickets(request));
-        self.export_document(request, "tickets", page)
+        self.export_document(request, "tickets", &page)
     }
 
     /// `GET /incremental/users/cursor`.
@@ -60,7 +60,7 @@ impl Zendesk {
             .filter(|(second, _)| *second <= visible)
             .collect();
         let page = self.cut(from, request, places);
-        self.export_document(request, "users", page)
+        self.export_document(request, "users", &page)
     }
 
     /// `GET /incremental/tickets`, the older form that pages by time: a second's rows are never split, and the end time of
@@ -178,7 +178,7 @@ impl Zendesk {
         }
     }
 
-    fn export_document(&self, request: &Request, name: &str, page: Page) -> Response {
+    fn export_document(&self, request: &Request, name: &str, page: &Page) -> Response {
         let after_url = page.after.as_deref().map(|cursor| {
             let per_page = page_size(request).to_string();
             let path = request.target.split('?').next().unwrap_or_default();

@@ -6,8 +6,8 @@
 use serde_json::{Map, Value, json};
 
 use super::super::message::{Request, Response};
+use super::body::invalid_attribute;
 use super::model::Job;
-use super::ticket_write::invalid_attribute;
 use super::tickets::ids;
 use super::{Zendesk, errors};
 

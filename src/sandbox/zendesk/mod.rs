@@ -4,6 +4,8 @@
 //! bulk work, `paging` cuts lists, `errors` knows the vendor's many error bodies, `model` what is remembered.
 
 mod auth;
+mod body;
+mod comments;
 mod edit;
 mod errors;
 mod export;
@@ -11,7 +13,9 @@ pub(crate) mod fields;
 mod jobs;
 pub(crate) mod model;
 mod paging;
+mod requester;
 mod search;
+mod ticket_fields;
 mod ticket_write;
 mod tickets;
 mod user_write;

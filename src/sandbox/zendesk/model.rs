@@ -158,6 +158,44 @@ impl Persistent for ZendeskState {
 }
 
 impl Ticket {
+    /// A ticket about which nothing is known.
+    pub(crate) fn blank(id: u64, now: Timestamp) -> Self {
+        Self {
+            id,
+            external_id: None,
+            via: json!({ "channel": "api", "source": { "from": {}, "to": {}, "rel": null } }),
+            created_at: now,
+            updated_at: now,
+            generated_timestamp: now.as_second(),
+            kind: None,
+            subject: None,
+            description: String::new(),
+            priority: None,
+            status: "new".to_owned(),
+            recipient: None,
+            requester_id: super::ADMIN,
+            submitter_id: super::ADMIN,
+            assignee_id: None,
+            organization_id: None,
+            group_id: Some(super::SUPPORT_GROUP),
+            collaborator_ids: Vec::new(),
+            problem_id: None,
+            followup_ids: Vec::new(),
+            due_at: None,
+            tags: Vec::new(),
+            custom_fields: BTreeMap::new(),
+            is_public: true,
+            support_type: "agent".to_owned(),
+            comments: Vec::new(),
+        }
+    }
+
+    /// Moves the stamps to the time of a change.
+    pub(crate) fn touch(&mut self, now: Timestamp) {
+        self.updated_at = now;
+        self.generated_timestamp = now.as_second();
+    }
+
     /// Whether it was deleted by a person; it may be scrubbed as well.
     pub(crate) fn is_deleted(&self) -> bool {
         self.status == "deleted"

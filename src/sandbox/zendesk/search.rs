@@ -82,7 +82,11 @@ fn matches(ticket: &Ticket, terms: &str) -> bool {
             _ => property
                 .strip_prefix("custom_field_")
                 .and_then(|id| ticket.custom_fields.get(&id.parse().ok()?))
-                .is_some_and(|own| own.as_str() == Some(value) || own.to_string() == value),
+                .is_some_and(|own| match own {
+                    Value::Array(items) => items.iter().any(|item| item == value),
+                    Value::Bool(own) => value.parse() == Ok(*own),
+                    own => own == value,
+                }),
         }
     })
 }

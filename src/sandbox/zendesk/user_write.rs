@@ -4,9 +4,10 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::super::message::{Request, Response};
+use super::body::object;
 use super::fields::USER_FIELDS;
 use super::model::User;
-use super::ticket_write::{is_email, object};
+use super::requester::is_email;
 use super::{Zendesk, errors};
 
 const ROLES: &[&str] = &["end-user", "agent", "admin"];
