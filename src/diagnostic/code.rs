@@ -88,6 +88,116 @@ codes! {
     NoValue = "CW027", "a word without a value";
     /// The value cannot be read, for a reason that the reader gives.
     Unreadable = "CW028", "a value that cannot be read";
+
+    /// No file describes the connector that a connection names. It is searched as `connectors/NAME.yaml` beside
+    /// the pipeline, then in the folders given on the command line; `file` is built in.
+    UnknownConnector = "CW040", "no such connector";
+    /// The connector, or the way to sign in, has no setting of that name.
+    UnknownSetting = "CW041", "no such setting";
+    /// A setting that is required has no value.
+    MissingSetting = "CW042", "a setting is missing";
+    /// The value of a setting or a param is not of the type that it is declared with.
+    SettingType = "CW043", "a setting or param of another type";
+    /// The connector has no way to sign in of that name.
+    UnknownAuth = "CW044", "no such way to sign in";
+    /// A connection picks one of its connector's ways to sign in, and each of those has exactly one scheme.
+    MissingAuth = "CW045", "no way to sign in";
+    /// What is used here still works, but the connector says why it should not be used any more.
+    Deprecated = "CW046", "no longer recommended";
+    /// Only the settings below `auth` are kept secret; other settings are seen by templates and snapshots.
+    SecretOutsideAuth = "CW047", "a secret that would be shown";
+    /// A connection reads an environment variable or a secret that is not set. `NAME_FILE` may name a file that
+    /// holds the value.
+    MissingEnvironment = "CW048", "a missing environment variable";
+    /// `--set` names a param that the pipeline does not have.
+    UnknownParam = "CW049", "no such param";
+    /// A param without a default must be set with `--set`.
+    MissingParam = "CW050", "a param without a value";
+    /// The text is not a JSONPath (RFC 9535).
+    BadPath = "CW051", "a wrong path";
+    /// The text in `{{ }}` is not an expression, or uses a filter, function or test that does not exist.
+    BadTemplate = "CW052", "a wrong template";
+    /// A template reads a name that its place does not see, or a member of it that does not exist.
+    UnknownVariable = "CW053", "a name that is not seen here";
+    /// A path that may select several nodes needs `take`, `each` or a target that is a list.
+    SeveralNodes = "CW054", "several values where one is needed";
+    /// A request needs one method, a path, parameters that are texts, and the values that it is for.
+    WrongRequest = "CW055", "a request that cannot be sent";
+    /// A rate is a number of requests in a time, such as `100 per minute`.
+    BadRate = "CW056", "a limit that limits nothing";
+    /// A request draws from a budget that the connector does not have.
+    UnknownLimit = "CW057", "no such limit";
+    /// A request starts a job that the connector does not describe.
+    UnknownJob = "CW058", "no such job";
+    /// The way to the next page does not fit the request, so that records would be lost or read for ever.
+    WrongPaging = "CW059", "paging that does not fit";
+    /// The cursor does not fit the list that it is for, so that changes would be lost.
+    WrongChanges = "CW060", "changes that do not fit";
+    /// The file does not exist or is not a JSON Schema of a record.
+    BadRecordSchema = "CW061", "a record schema that cannot be used";
+    /// The pipeline has no connection of that name.
+    UnknownConnection = "CW062", "no such connection";
+    /// The connection has no stream of that name.
+    UnknownStream = "CW063", "no such stream";
+    /// The stream does not describe the operation that the flow or lookup needs.
+    MissingOperation = "CW064", "the stream cannot do that";
+    /// The pipeline has no enum table of that name.
+    UnknownEnum = "CW065", "no such enum table";
+    /// The pipeline has no lookup of that name.
+    UnknownLookup = "CW066", "no such lookup";
+    /// The pipeline has no flow of that name.
+    UnknownFlow = "CW067", "no such flow";
+    /// The type is neither built in nor one of the pipeline's `types`.
+    UnknownType = "CW068", "no such type";
+    /// The record schema is closed and does not list the field that is read.
+    UnknownField = "CW069", "no such field in the source";
+    /// The record schema is closed and does not list the field that is written.
+    UnknownTarget = "CW070", "no such field in the target";
+    /// The record schema says that the system sets this field itself.
+    ReadOnlyTarget = "CW071", "a field that cannot be written";
+    /// The flow creates records, and a field that the target requires would be missing.
+    MissingTarget = "CW072", "a required field without a rule";
+    /// An enum table or a constant gives a value that the target's record schema does not list.
+    EnumOutput = "CW073", "a value that the target does not list";
+    /// An enum table translates a value that the source's record schema does not list, or leaves out one that it
+    /// does.
+    EnumInput = "CW074", "a value that the source does not list";
+    /// Two rules write the same field, or one writes a part of what another one writes.
+    TwiceDefined = "CW075", "two rules for one thing";
+    /// The stream cannot be searched by that path. What it can be found by is listed; a lookup may also read it
+    /// whole.
+    NotFindable = "CW076", "cannot be found by that";
+    /// Nobody can guess what a record means whose reference is not found, so the lookup must say it.
+    MissingOnNone = "CW077", "a lookup that does not say what if nothing is found";
+    /// Creating a record of the one needs the other, which needs the one.
+    LookupCycle = "CW078", "lookups that need each other";
+    /// Flows run in the order of their `link` and `of`; these have none.
+    FlowCycle = "CW079", "flows that wait for each other";
+    /// Each word of a rule is a step; some exclude each other, and some need another one.
+    RuleSteps = "CW080", "words that do not go together";
+    /// The action needs something that this rule does not have.
+    ActionDoesNotFit = "CW081", "an action that means nothing here";
+    /// The connector removes this field before anything is mapped.
+    NeverMapped = "CW082", "a field that nobody may read";
+    /// A flow may mask more than the stream says, never less.
+    PiiLoosened = "CW083", "personal data shown more openly than the connector allows";
+    /// The flow's mode needs something that the flow or its streams do not have.
+    ModeDoesNotFit = "CW084", "a mode that does not fit";
+    /// Nothing refers to it, so it may be a mistake or a leftover.
+    Unused = "CW085", "something that is never used";
+    /// The file's format, compression or key does not allow what is asked of it.
+    FileStream = "CW086", "a file that cannot be a stream";
+    /// A file of this language begins with `pipeline:` or `connector:` beside `version:`.
+    WrongKindOfFile = "CW087", "neither a pipeline nor a connector";
+    /// The constant, or the type that a rule asks for, is not one that the target takes.
+    TypeDoesNotFit = "CW088", "a type that the target does not take";
+    /// `of` names the flow whose linked records are the parents of this flow's records.
+    WrongChildren = "CW089", "a flow whose parent does not fit";
+    /// This program reads version 1.
+    BadVersion = "CW090", "an unknown version of the language";
+    /// The system offers no precondition, so a change made between our reading and our writing would be
+    /// overwritten.
+    NotAtomic = "CW091", "a window between reading and writing";
 }
 
 impl fmt::Display for Code {
