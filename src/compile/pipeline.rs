@@ -1,0 +1,150 @@
+//! A pipeline file as a whole: its parts in the order in which they need each other.
+
+use std::cell::RefCell;
+use std::path::Path as FilePath;
+
+use super::checks::Checks;
+use super::compiled::{Pipeline, SnapshotPolicy};
+use super::connections::{ConnectionFacts, ConnectorFiles, Connections};
+use super::given::given_views;
+use super::order::flow_order;
+use super::params::compile_params;
+use super::pipeline_checks::{PipelineChecks, Used};
+use super::pointer::Pointer;
+use super::record_files::{RecordFiles, digest};
+use super::sight::Names;
+use super::types::compile_types;
+use super::{CompileOptions, CompileResult};
+use crate::definition::{self, SnapshotStage};
+use crate::diagnostic::{Code, Diagnostics, Severity};
+use crate::document::Document;
+use crate::expression::Value;
+
+/// Compiles a pipeline whose text was read.
+pub(super) fn compile(
+    path: &FilePath,
+    document: &Document,
+    options: &CompileOptions<'_>,
+    mut diagnostics: Diagnostics,
+) -> CompileResult {
+    let Some(parsed) = definition::read_pipeline(document, &mut diagnostics) else {
+        return CompileResult::new(None, diagnostics);
+    };
+    let omitted = |pointer: &str| parsed.is_omitted(pointer);
+    let checks = Checks::new(document, &omitted);
+    let pipeline = &parsed.definition;
+    super::check_version(&checks, pipeline.version);
+    names_fit(&checks, pipeline);
+
+    let files = ConnectorFiles::read(&checks, path, pipeline, options, &mut diagnostics);
+    let diagnostics = RefCell::new(diagnostics);
+    let names = Names {
+        params: pipeline.params.keys().cloned().collect(),
+        connections: pipeline.connections.iter().map(|(name, connection)| (name.clone(), files.settings(connection))).collect(),
+        settings: Vec::new(),
+    };
+    let severity = if options.require_environment { Severity::Error } else { Severity::Warning };
+    let params = compile_params(&checks, pipeline, options.set, severity);
+    let records = RecordFiles::default();
+    let connections = Connections {
+        checks: &checks,
+        path,
+        options,
+        files: &files,
+        names: &names,
+        params: &params,
+        records: &records,
+        diagnostics: &diagnostics,
+    };
+    let connections: Vec<ConnectionFacts> = pipeline
+        .connections
+        .iter()
+        .map(|(name, connection)| connections.connection(&Pointer::root().key("connections").key(name), name, connection))
+        .collect();
+    let types = compile_types(&checks, pipeline);
+    let parts = PipelineChecks {
+        checks: &checks,
+        definition: pipeline,
+        names: &names,
+        connections: &connections,
+        types: &types,
+        flow_ids: flow_order(&checks, pipeline),
+        given: given_views(pipeline, &connections),
+        used: Used::default(),
+    };
+    let enums = pipeline.enums.iter().map(|(name, table)| super::enums::compile_enum(name, table)).collect();
+    let lookups: Vec<_> = pipeline
+        .lookups
+        .iter()
+        .enumerate()
+        .map(|(id, (name, lookup))| parts.lookup(id, name, lookup))
+        .collect();
+    let flows: Vec<_> =
+        pipeline.flows.iter().map(|(name, flow)| (parts.flow_ids.get(name).copied(), parts.flow(name, flow))).collect();
+    parts.silent_lookups();
+    parts.lookup_cycles();
+    parts.unused();
+
+    let mut diagnostics = diagnostics.into_inner();
+    diagnostics.append(checks.take());
+    let compiled = || {
+        let mut flows: Vec<_> = flows.into_iter().map(|(id, flow)| Some((id?, flow?))).collect::<Option<_>>()?;
+        flows.sort_by_key(|(id, _)| *id);
+        let mut sources = files.sources();
+        sources.extend(records.sources());
+        Some(Pipeline {
+            name: pipeline.pipeline.clone(),
+            digest: digest(document.text()),
+            sources,
+            connections: connections.into_iter().map(|facts| facts.compiled).collect::<Option<_>>()?,
+            params: Value::clone(&params),
+            enums,
+            lookups: lookups.into_iter().collect::<Option<_>>()?,
+            flows: flows.into_iter().map(|(_, flow)| flow).collect(),
+            snapshots: snapshots(pipeline.snapshots.as_ref()),
+        })
+    };
+    if diagnostics.has_errors() || !parsed.is_complete() {
+        return CompileResult::new(None, diagnostics);
+    }
+    CompileResult::new(compiled(), diagnostics)
+}
+
+/// Names that become parts of paths and of stream names.
+fn names_fit(checks: &Checks<'_>, pipeline: &definition::Pipeline) {
+    let root = Pointer::root();
+    name_fits(checks, &root.key("pipeline"), &pipeline.pipeline, false);
+    for name in pipeline.flows.keys() {
+        name_fits(checks, &root.key("flows").key(name), name, true);
+    }
+    for (name, connection) in &pipeline.connections {
+        let at = root.key("connections").key(name);
+        name_fits(checks, &at, name, true);
+        for stream in connection.streams.keys() {
+            name_fits(checks, &at.key("streams").key(stream), stream, true);
+        }
+    }
+}
+
+fn name_fits(checks: &Checks<'_>, at: &Pointer, name: &str, is_key: bool) {
+    let fits = |character: char| character.is_ascii_alphanumeric() || matches!(character, '_' | '-');
+    if !name.is_empty() && name.chars().all(fits) && !name.starts_with('-') {
+        return;
+    }
+    checks.error(Code::MalformedText, at, |report| {
+        let report = report.message(format!("`{name}` is no name: letters, digits, `_` and `-` make one, because it becomes a part of file names"));
+        if is_key { report.at_key() } else { report }
+    });
+}
+
+fn snapshots(snapshots: Option<&definition::Snapshots>) -> SnapshotPolicy {
+    let kept = snapshots.and_then(|snapshots| snapshots.keep.as_ref());
+    let keeps = |stage: SnapshotStage| kept.is_none_or(|kept| kept.contains(&stage));
+    SnapshotPolicy {
+        extracted: keeps(SnapshotStage::Extracted),
+        mapped: keeps(SnapshotStage::Mapped),
+        planned: keeps(SnapshotStage::Planned),
+        loaded: keeps(SnapshotStage::Loaded),
+        rejected: keeps(SnapshotStage::Rejected),
+    }
+}

@@ -1,0 +1,47 @@
+//! What nothing refers to: probably a mistake or a leftover.
+
+use std::collections::BTreeSet;
+
+use super::pipeline_checks::PipelineChecks;
+use super::pointer::Pointer;
+use crate::diagnostic::Code;
+
+impl PipelineChecks<'_, '_> {
+    /// Warns of enum tables, lookups, types and connections that are never used.
+    pub(super) fn unused(&self) {
+        let root = Pointer::root();
+        let pipeline = self.definition;
+        let enums = self.used.enums.borrow();
+        for (position, name) in pipeline.enums.keys().enumerate() {
+            self.leftover(&root.key("enums").key(name), "enum table", name, enums.contains(&position));
+        }
+        let lookups = self.used.lookups.borrow();
+        for (position, name) in pipeline.lookups.keys().enumerate() {
+            self.leftover(&root.key("lookups").key(name), "lookup", name, lookups.contains(&position));
+        }
+        let created = pipeline.lookups.values().filter_map(|lookup| match &lookup.on_none {
+            Some(crate::definition::OnNone::Create(fields)) => Some(fields.values()),
+            _ => None,
+        });
+        let rules = pipeline.flows.values().map(|flow| flow.fields.values()).chain(created).flatten();
+        let types: BTreeSet<&String> = rules.filter_map(|rule| rule.value_type.as_ref()).collect();
+        for name in pipeline.types.keys() {
+            self.leftover(&root.key("types").key(name), "type", name, types.contains(name));
+        }
+        let flows = pipeline.flows.values().flat_map(|flow| [&flow.from, &flow.to]);
+        let streams = flows.chain(pipeline.lookups.values().map(|lookup| &lookup.stream));
+        let connections: BTreeSet<&str> =
+            streams.filter_map(|stream| stream.split_once('.')).map(|(connection, _)| connection).collect();
+        for name in pipeline.connections.keys() {
+            self.leftover(&root.key("connections").key(name), "connection", name, connections.contains(name.as_str()));
+        }
+    }
+
+    fn leftover(&self, at: &Pointer, what: &str, name: &str, is_used: bool) {
+        // Where something was left out of the file, it may be what used it.
+        if is_used || self.checks.is_omitted(&Pointer::root()) {
+            return;
+        }
+        self.checks.warning(Code::Unused, at, |report| report.message(format!("the {what} `{name}` is never used")).at_key());
+    }
+}
