@@ -31,7 +31,11 @@ fn every_shipped_connector_is_accepted() {
 #[test]
 fn every_shipped_pipeline_is_accepted() {
     let values = SET.map(|name| {
-        let value = if name == "ORO_URL" { "https://oro.example.com" } else { "example" };
+        let value = if name == "ORO_URL" {
+            "https://oro.example.com"
+        } else {
+            "example"
+        };
         (name.to_owned(), value.to_owned())
     });
     let environment = Overrides::new(values, &EmptyEnvironment);
@@ -48,6 +52,10 @@ fn every_shipped_pipeline_is_accepted() {
             continue;
         }
         let result = compile_pipeline(&path, &options);
-        assert!(result.pipeline.is_some(), "{}", diagnostic::text(&result.diagnostics, false));
+        assert!(
+            result.pipeline.is_some(),
+            "{}",
+            diagnostic::text(&result.diagnostics, false)
+        );
     }
 }

@@ -18,7 +18,11 @@ impl<'d> Checks<'d> {
     /// Nothing found yet. `omitted` says of which places something was left out because it was wrong already; checks
     /// that would miss it there are silent.
     pub(super) fn new(place: &'d dyn Locate, omitted: &'d dyn Fn(&str) -> bool) -> Self {
-        Checks { place, omitted, diagnostics: RefCell::default() }
+        Checks {
+            place,
+            omitted,
+            diagnostics: RefCell::default(),
+        }
     }
 
     /// Whether something is missing at a place, or in or around it, because it was wrong and was reported.

@@ -30,11 +30,16 @@ impl PipelineChecks<'_, '_> {
                     Json::Array(items) => items
                         .iter()
                         .enumerate()
-                        .map(|(position, item)| self.condition_value(&at.index(position), path, item, view, sight))
+                        .map(|(position, item)| {
+                            self.condition_value(&at.index(position), path, item, view, sight)
+                        })
                         .collect::<Vec<_>>(),
                     item => vec![self.condition_value(&at, path, item, view, sight)],
                 };
-                Some(Condition { path: compiled?, values: values.into_iter().collect::<Option<_>>()? })
+                Some(Condition {
+                    path: compiled?,
+                    values: values.into_iter().collect::<Option<_>>()?,
+                })
             })
             .collect();
         compiled.into_iter().collect()
@@ -52,7 +57,10 @@ impl PipelineChecks<'_, '_> {
         let (steps, whole) = path_steps(path.as_str());
         let steps: Vec<_> = steps.into_iter().map(|(step, _)| step).collect();
         if let (Shape::Const(_), true, Ok(Some(field))) = (&shape, whole, view.field(&steps))
-            && let Some(values) = field.values.as_ref().filter(|values| !value.is_null() && !values.contains(&json_text(value)))
+            && let Some(values) = field
+                .values
+                .as_ref()
+                .filter(|values| !value.is_null() && !values.contains(&json_text(value)))
         {
             let text = json_text(value);
             self.checks.error(Code::EnumInput, at, |report| {

@@ -56,8 +56,13 @@ impl ConnectorFiles {
         options: &CompileOptions<'_>,
         diagnostics: &mut Diagnostics,
     ) -> Self {
-        let beside = path.parent().map_or_else(PathBuf::new, FilePath::to_owned).join("connectors");
-        let folders: Vec<PathBuf> = std::iter::once(beside).chain(options.connector_paths.iter().cloned()).collect();
+        let beside = path
+            .parent()
+            .map_or_else(PathBuf::new, FilePath::to_owned)
+            .join("connectors");
+        let folders: Vec<PathBuf> = std::iter::once(beside)
+            .chain(options.connector_paths.iter().cloned())
+            .collect();
         let mut files: IndexMap<String, Option<ConnectorFile>> = IndexMap::new();
         for (name, connection) in &pipeline.connections {
             let connector = &connection.connector;
@@ -68,15 +73,21 @@ impl ConnectorFiles {
             if files.get(connector).is_some_and(Option::is_some) {
                 continue;
             }
-            let is_name = !connector.is_empty() && !connector.contains(['/', '\\']) && !connector.starts_with('.');
-            let found = candidates(connector, &folders).into_iter().find(|path| is_name && path.is_file());
+            let is_name =
+                !connector.is_empty() && !connector.contains(['/', '\\']) && !connector.starts_with('.');
+            let found = candidates(connector, &folders)
+                .into_iter()
+                .find(|path| is_name && path.is_file());
             let Some(found) = found else {
                 let known = available(&folders);
                 checks.error(Code::UnknownConnector, &at, |report| {
                     report
                         .message(format!("there is no connector `{connector}`"))
                         .did_you_mean(connector, known.iter().map(String::as_str))
-                        .note(format!("it is searched as `{connector}.yaml` in {}", list(folders.iter().filter_map(|folder| folder.to_str()))))
+                        .note(format!(
+                            "it is searched as `{connector}.yaml` in {}",
+                            list(folders.iter().filter_map(|folder| folder.to_str()))
+                        ))
                         .note(format!("there are {}", list(known.iter().map(String::as_str))))
                 });
                 files.insert(connector.clone(), None);
@@ -101,7 +112,10 @@ impl ConnectorFiles {
         let files = self.files.values().flatten();
         files
             .map(|file| {
-                let name = file.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+                let name = file
+                    .path
+                    .file_name()
+                    .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
                 (format!("connectors/{name}"), digest(file.document.text()))
             })
             .collect()
@@ -112,7 +126,11 @@ impl ConnectorFiles {
 pub(super) fn read_connector_file(path: &FilePath, diagnostics: &mut Diagnostics) -> Option<ConnectorFile> {
     let document = Document::read(path, diagnostics)?;
     let parsed = definition::read_connector(&document, diagnostics)?;
-    Some(ConnectorFile { path: path.to_owned(), document, parsed })
+    Some(ConnectorFile {
+        path: path.to_owned(),
+        document,
+        parsed,
+    })
 }
 
 impl ConnectorFile {
@@ -126,11 +144,25 @@ impl ConnectorFile {
         let omitted = |pointer: &str| self.parsed.is_omitted(pointer);
         let checks = Checks::new(&self.document, &omitted);
         let definition = &self.parsed.definition;
-        let names = Names { settings: definition.settings.keys().cloned().collect(), ..Names::default() };
+        let names = Names {
+            settings: definition.settings.keys().cloned().collect(),
+            ..Names::default()
+        };
         super::check_version(&checks, definition.version);
-        let result = compile_http(&ConnectorChecks { checks: &checks, definition, names, settings, records, path: &self.path });
+        let result = compile_http(&ConnectorChecks {
+            checks: &checks,
+            definition,
+            names,
+            settings,
+            records,
+            path: &self.path,
+        });
         diagnostics.borrow_mut().append(checks.take());
-        if self.parsed.is_complete() { result } else { (None, result.1) }
+        if self.parsed.is_complete() {
+            result
+        } else {
+            (None, result.1)
+        }
     }
 }
 
@@ -163,7 +195,12 @@ struct Given {
 
 impl Connections<'_, '_> {
     /// Compiles one connection.
-    pub(super) fn connection(&self, at: &Pointer, name: &str, connection: &definition::Connection) -> ConnectionFacts {
+    pub(super) fn connection(
+        &self,
+        at: &Pointer,
+        name: &str,
+        connection: &definition::Connection,
+    ) -> ConnectionFacts {
         if connection.connector == "file" {
             return self.file_connection(at, name, connection);
         }
@@ -173,7 +210,11 @@ impl Connections<'_, '_> {
             });
         }
         let Some(Some(file)) = self.files.files.get(&connection.connector) else {
-            return ConnectionFacts { name: name.to_owned(), streams: None, compiled: None };
+            return ConnectionFacts {
+                name: name.to_owned(),
+                streams: None,
+                compiled: None,
+            };
         };
         let definition = &file.parsed.definition;
         let given = self.settings(at, name, connection, definition);
@@ -188,24 +229,50 @@ impl Connections<'_, '_> {
             auth,
             use_at_most: connection.use_at_most.map_or(1.0, |share| share.0 / 100.0),
         });
-        ConnectionFacts { name: name.to_owned(), streams: Some(streams), compiled }
+        ConnectionFacts {
+            name: name.to_owned(),
+            streams: Some(streams),
+            compiled,
+        }
     }
 
-    fn file_connection(&self, at: &Pointer, name: &str, connection: &definition::Connection) -> ConnectionFacts {
-        for (setting, _) in connection.settings.iter().filter(|(setting, _)| *setting != "directory") {
+    fn file_connection(
+        &self,
+        at: &Pointer,
+        name: &str,
+        connection: &definition::Connection,
+    ) -> ConnectionFacts {
+        for (setting, _) in connection
+            .settings
+            .iter()
+            .filter(|(setting, _)| *setting != "directory")
+        {
             self.unknown_setting(&at.key("settings").key(setting), setting, &["directory"]);
         }
         if connection.auth.is_some() {
-            self.checks.error(Code::UnknownAuth, &at.key("auth"), |report| report.message("files need no sign-in").at_key());
-        }
-        let directory = self.override_of(name, "file", "directory").map(Json::String).or_else(|| {
-            let at = at.key("settings").key("directory");
-            connection.settings.get("directory").and_then(|value| self.evaluate(&at, &value.0, true).map(|(value, _)| value))
-        });
-        if let Some(value) = directory.as_ref().filter(|value| !value.is_string() && !value.is_null()) {
-            self.checks.error(Code::SettingType, &at.key("settings").key("directory"), |report| {
-                report.message(format!("a directory is text, found {}", kind(value)))
+            self.checks.error(Code::UnknownAuth, &at.key("auth"), |report| {
+                report.message("files need no sign-in").at_key()
             });
+        }
+        let directory = self
+            .override_of(name, "file", "directory")
+            .map(Json::String)
+            .or_else(|| {
+                let at = at.key("settings").key("directory");
+                connection
+                    .settings
+                    .get("directory")
+                    .and_then(|value| self.evaluate(&at, &value.0, true).map(|(value, _)| value))
+            });
+        if let Some(value) = directory
+            .as_ref()
+            .filter(|value| !value.is_string() && !value.is_null())
+        {
+            self.checks.error(
+                Code::SettingType,
+                &at.key("settings").key("directory"),
+                |report| report.message(format!("a directory is text, found {}", kind(value))),
+            );
         }
         let files = Files {
             checks: self.checks,
@@ -224,12 +291,18 @@ impl Connections<'_, '_> {
             auth: None,
             use_at_most: connection.use_at_most.map_or(1.0, |share| share.0 / 100.0),
         });
-        ConnectionFacts { name: name.to_owned(), streams: Some(streams), compiled }
+        ConnectionFacts {
+            name: name.to_owned(),
+            streams: Some(streams),
+            compiled,
+        }
     }
 
     fn override_of(&self, connection: &str, connector: &str, setting: &str) -> Option<String> {
         let overrides = self.options.connection_overrides.iter().rev();
-        let found = overrides.filter(|(name, _, _)| name == connection || name == connector).find(|(_, name, _)| name == setting);
+        let found = overrides
+            .filter(|(name, _, _)| name == connection || name == connector)
+            .find(|(_, name, _)| name == setting);
         found.map(|(_, _, value)| value.clone())
     }
 
@@ -251,7 +324,13 @@ impl Connections<'_, '_> {
         connector: &definition::Connector,
     ) -> Given {
         let at_settings = at.key("settings");
-        let given = self.given(&at_settings, at, (name, &connection.connector), &connection.settings, &connector.settings);
+        let given = self.given(
+            &at_settings,
+            at,
+            (name, &connection.connector),
+            &connection.settings,
+            &connector.settings,
+        );
         for secret in &given.secret {
             self.checks.error(Code::SecretOutsideAuth, &at_settings.key(secret), |report| {
                 report
@@ -275,7 +354,10 @@ impl Connections<'_, '_> {
         for setting in written.keys().filter(|setting| !declared.contains_key(*setting)) {
             self.unknown_setting(&at.key(setting), setting, &known);
         }
-        let mut given = Given { values: IndexMap::new(), secret: Vec::new() };
+        let mut given = Given {
+            values: IndexMap::new(),
+            secret: Vec::new(),
+        };
         let mut defaults = Vec::new();
         for (setting, declaration) in declared {
             let at = at.key(setting);
@@ -302,7 +384,10 @@ impl Connections<'_, '_> {
                 Some(value) => {
                     let value = typed(&declaration.value_type, &value).unwrap_or_else(|expected| {
                         self.checks.error(Code::SettingType, &at, |report| {
-                            report.message(format!("the setting `{setting}` must be {expected}, found {}", kind(&value)))
+                            report.message(format!(
+                                "the setting `{setting}` must be {expected}, found {}",
+                                kind(&value)
+                            ))
                         });
                         Json::Null
                     });
@@ -312,9 +397,14 @@ impl Connections<'_, '_> {
                     let help = declaration.help.clone();
                     self.checks.error(Code::MissingSetting, whole, |report| {
                         let report = report
-                            .message(format!("the setting `{setting}` of connector `{connector}` is required"))
+                            .message(format!(
+                                "the setting `{setting}` of connector `{connector}` is required"
+                            ))
                             .at_key()
-                            .hint(format!("add `{setting}: …`{}", help.map(|help| format!(" ({help})")).unwrap_or_default()));
+                            .hint(format!(
+                                "add `{setting}: …`{}",
+                                help.map(|help| format!(" ({help})")).unwrap_or_default()
+                            ));
                         report
                     });
                     given.values.insert(setting.clone(), Json::Null);
@@ -339,21 +429,37 @@ impl Connections<'_, '_> {
             if known.is_empty() {
                 return Some(None);
             }
-            self.checks.error(Code::MissingAuth, &Pointer::root().key("connections").key(name), |report| {
-                report
-                    .message(format!("the connection `{name}` does not say how to sign in"))
-                    .at_key()
-                    .hint(format!("add `auth: {{{}: {{…}}}}`", known.first().copied().unwrap_or_default()))
-                    .note(format!("the connector can sign in by {}", list(known.iter().copied())))
-            });
+            self.checks.error(
+                Code::MissingAuth,
+                &Pointer::root().key("connections").key(name),
+                |report| {
+                    report
+                        .message(format!("the connection `{name}` does not say how to sign in"))
+                        .at_key()
+                        .hint(format!(
+                            "add `auth: {{{}: {{…}}}}`",
+                            known.first().copied().unwrap_or_default()
+                        ))
+                        .note(format!(
+                            "the connector can sign in by {}",
+                            list(known.iter().copied())
+                        ))
+                },
+            );
             return None;
         };
         let at = at.key(&chosen.key);
         let Some(variant) = connector.auth.get(&chosen.key) else {
-            if !file.parsed.is_omitted(Pointer::root().key("auth").key(&chosen.key).as_str()) {
+            if !file
+                .parsed
+                .is_omitted(Pointer::root().key("auth").key(&chosen.key).as_str())
+            {
                 self.checks.error(Code::UnknownAuth, &at, |report| {
                     report
-                        .message(format!("the connector `{}` cannot sign in by `{}`", connection.connector, chosen.key))
+                        .message(format!(
+                            "the connector `{}` cannot sign in by `{}`",
+                            connection.connector, chosen.key
+                        ))
                         .at_key()
                         .did_you_mean(&chosen.key, known.iter().copied())
                         .note(format!("it can sign in by {}", list(known.iter().copied())))
@@ -366,10 +472,24 @@ impl Connections<'_, '_> {
                 report
                     .message(format!("`{}` should no longer be used: {reason}", chosen.key))
                     .at_key()
-                    .label_in(&file.document, Pointer::root().key("auth").key(&chosen.key).key("deprecated").as_str(), "said here")
+                    .label_in(
+                        &file.document,
+                        Pointer::root()
+                            .key("auth")
+                            .key(&chosen.key)
+                            .key("deprecated")
+                            .as_str(),
+                        "said here",
+                    )
             });
         }
-        let given = self.given(&at, &at, (name, &connection.connector), &chosen.value, &variant.settings);
+        let given = self.given(
+            &at,
+            &at,
+            (name, &connection.connector),
+            &chosen.value,
+            &variant.settings,
+        );
         let settings = given
             .values
             .into_iter()
@@ -377,10 +497,20 @@ impl Connections<'_, '_> {
             .map(|(setting, value)| {
                 let text = super::record_schema::json_text(&value);
                 let secret = given.secret.contains(&setting);
-                (setting, if secret { AuthSetting::Secret(SecretString::from(text)) } else { AuthSetting::Plain(text) })
+                (
+                    setting,
+                    if secret {
+                        AuthSetting::Secret(SecretString::from(text))
+                    } else {
+                        AuthSetting::Plain(text)
+                    },
+                )
             })
             .collect();
-        Some(Some(ConnectionAuth { variant: chosen.key.clone(), settings }))
+        Some(Some(ConnectionAuth {
+            variant: chosen.key.clone(),
+            settings,
+        }))
     }
 
     /// Fills in what a value reads from the environment; `None` where something is missing, which was then reported.
@@ -412,18 +542,27 @@ impl Connections<'_, '_> {
     }
 
     fn evaluate_text(&self, at: &Pointer, text: &str, filled: bool) -> Option<(Json, bool)> {
-        let template = self.checks.template(at, text, Sight::new(Place::ConnectionSetting, self.names))?;
+        let template = self
+            .checks
+            .template(at, text, Sight::new(Place::ConnectionSetting, self.names))?;
         let mut variables = Map::default();
         let mut secrets = Map::default();
         let mut missing = false;
         for chain in template.variables() {
             let [holder, name, ..] = chain.as_slice() else {
                 self.checks.error(Code::UnknownVariable, at, |report| {
-                    report.message(format!("`{text}` names no variable")).hint("write `{{ env.NAME }}` or `{{ secret.NAME }}`")
+                    report
+                        .message(format!("`{text}` names no variable"))
+                        .hint("write `{{ env.NAME }}` or `{{ secret.NAME }}`")
                 });
                 return None;
             };
-            match self.options.environment.get(name).filter(|value| !(filled && value.is_empty())) {
+            match self
+                .options
+                .environment
+                .get(name)
+                .filter(|value| !(filled && value.is_empty()))
+            {
                 Some(value) if holder == "env" => variables.insert(name.clone(), Value::text(value)),
                 Some(value) => secrets.insert(name.clone(), Value::text(value)),
                 None => {
@@ -436,34 +575,57 @@ impl Connections<'_, '_> {
             return None;
         }
         let from_secret = !secrets.0.is_empty();
-        let scope = Scope::new().with_owned("env", Value::Map(variables)).with_owned("secret", Value::Map(secrets));
+        let scope = Scope::new()
+            .with_owned("env", Value::Map(variables))
+            .with_owned("secret", Value::Map(secrets));
         match template.evaluate(&scope) {
             Ok(value) => Some((Json::from(value), from_secret)),
             Err(error) => {
                 // The error may quote the value, which may be a secret.
-                let reason = if from_secret { "it cannot be computed".to_owned() } else { error.to_string() };
-                self.checks.error(Code::BadTemplate, at, |report| report.message(format!("`{text}`: {reason}")));
+                let reason = if from_secret {
+                    "it cannot be computed".to_owned()
+                } else {
+                    error.to_string()
+                };
+                self.checks.error(Code::BadTemplate, at, |report| {
+                    report.message(format!("`{text}`: {reason}"))
+                });
                 None
             }
         }
     }
 
     fn missing(&self, at: &Pointer, text: &str, holder: &str, name: &str) {
-        let severity = if self.options.require_environment { Severity::Error } else { Severity::Warning };
+        let severity = if self.options.require_environment {
+            Severity::Error
+        } else {
+            Severity::Warning
+        };
         let (offset, length) = super::sight::position(text, &[holder.to_owned(), name.to_owned()]);
-        let what = if holder == "secret" { "secret" } else { "environment variable" };
+        let what = if holder == "secret" {
+            "secret"
+        } else {
+            "environment variable"
+        };
         let problem = self.options.environment.problem(name);
-        let state = if self.options.environment.get(name).is_some() { "empty" } else { "not set" };
-        self.checks.report(severity, Code::MissingEnvironment, at, |report| {
-            let report = report
-                .message(format!("the {what} `{name}` is {state}"))
-                .inside(offset, length)
-                .hint(format!("set `{name}`, or `{name}_FILE` to the path of a file that holds it"));
-            match problem {
-                Some(problem) => report.note(problem),
-                None => report,
-            }
-        });
+        let state = if self.options.environment.get(name).is_some() {
+            "empty"
+        } else {
+            "not set"
+        };
+        self.checks
+            .report(severity, Code::MissingEnvironment, at, |report| {
+                let report = report
+                    .message(format!("the {what} `{name}` is {state}"))
+                    .inside(offset, length)
+                    .hint(format!(
+                        "set `{name}`, or `{name}_FILE` to the path of a file that holds it"
+                    ));
+                match problem {
+                    Some(problem) => report.note(problem),
+                    None => report,
+                }
+            });
     }
 }
 
@@ -501,18 +663,29 @@ fn default_value(
     values: &IndexMap<String, Json>,
     waiting: &[String],
 ) -> Option<Json> {
-    let Json::String(text) = &default.0 else { return Some(default.0.clone()) };
+    let Json::String(text) = &default.0 else {
+        return Some(default.0.clone());
+    };
     if !is_template(text) {
         return Some(default.0.clone());
     }
     let template = crate::expression::Template::parse(text).ok()?;
     let waits = template.variables().iter().any(|chain| {
-        chain.get(1).is_some_and(|name| waiting.contains(name) && !values.contains_key(name))
+        chain
+            .get(1)
+            .is_some_and(|name| waiting.contains(name) && !values.contains_key(name))
     });
     if waits {
         return None;
     }
-    let settings = Value::from(Json::Object(values.iter().map(|(name, value)| (name.clone(), value.clone())).collect()));
-    let value = template.evaluate(&Scope::new().with("settings", &settings)).unwrap_or(Value::Null);
+    let settings = Value::from(Json::Object(
+        values
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect(),
+    ));
+    let value = template
+        .evaluate(&Scope::new().with("settings", &settings))
+        .unwrap_or(Value::Null);
     Some(Json::from(value))
 }

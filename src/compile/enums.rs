@@ -12,7 +12,11 @@ use crate::diagnostic::{Code, list};
 pub(super) fn compile_enum(name: &str, table: &definition::EnumTable) -> EnumTable {
     EnumTable {
         name: name.to_owned(),
-        values: table.values.iter().map(|(key, value)| (key.clone(), constant_value(&value.0))).collect(),
+        values: table
+            .values
+            .iter()
+            .map(|(key, value)| (key.clone(), constant_value(&value.0)))
+            .collect(),
         on_null: table.on_null.as_ref().map_or(OnNull::Clear, table_on_null),
         on_unknown: table.on_unknown.as_ref().map_or(OnUnknown::Reject, on_unknown),
     }
@@ -43,7 +47,9 @@ pub(super) fn on_unknown(action: &definition::OnUnknown) -> OnUnknown {
 impl PipelineChecks<'_, '_> {
     /// Checks a table's results against the field that they are written to.
     pub(super) fn enum_outputs(&self, row: &Pointer, table: &str, target: &str, field: &FieldSchema) {
-        let Some(definition) = self.definition.enums.get(table) else { return };
+        let Some(definition) = self.definition.enums.get(table) else {
+            return;
+        };
         let at = Pointer::root().key("enums").key(table);
         for (key, value) in &definition.values {
             self.output(&at.key("values").key(key), row, target, field, &value.0);
@@ -65,7 +71,9 @@ impl PipelineChecks<'_, '_> {
         field: &FieldSchema,
         value: &serde_json::Value,
     ) {
-        let Some(values) = field.values.as_ref().filter(|_| !value.is_null()) else { return };
+        let Some(values) = field.values.as_ref().filter(|_| !value.is_null()) else {
+            return;
+        };
         let text = json_text(value);
         if values.contains(&text) {
             return;
@@ -74,8 +82,15 @@ impl PipelineChecks<'_, '_> {
             let report = report
                 .message(format!("`{text}` is no value of `{target}`"))
                 .did_you_mean(&text, values.iter().map(String::as_str))
-                .note(format!("`{target}` takes {}", list(values.iter().map(String::as_str))));
-            if at.as_str().starts_with(row.as_str()) { report } else { report.label(row.as_str(), "written here") }
+                .note(format!(
+                    "`{target}` takes {}",
+                    list(values.iter().map(String::as_str))
+                ));
+            if at.as_str().starts_with(row.as_str()) {
+                report
+            } else {
+                report.label(row.as_str(), "written here")
+            }
         });
     }
 
@@ -88,20 +103,30 @@ impl PipelineChecks<'_, '_> {
         source: &str,
         field: &FieldSchema,
     ) {
-        let (Some(definition), Some(values)) = (self.definition.enums.get(table), &field.values) else { return };
+        let (Some(definition), Some(values)) = (self.definition.enums.get(table), &field.values) else {
+            return;
+        };
         let at = Pointer::root().key("enums").key(table).key("values");
         for key in definition.values.keys().filter(|key| !values.contains(key)) {
             self.checks.warning(Code::EnumInput, &at.key(key), |report| {
                 report
-                    .message(format!("`{key}` is no value of the source's `{source}`, so this line is never used"))
+                    .message(format!(
+                        "`{key}` is no value of the source's `{source}`, so this line is never used"
+                    ))
                     .at_key()
                     .did_you_mean(key, values.iter().map(String::as_str))
                     .label(row.as_str(), "translated here")
-                    .note(format!("`{source}` may be {}", list(values.iter().map(String::as_str))))
+                    .note(format!(
+                        "`{source}` may be {}",
+                        list(values.iter().map(String::as_str))
+                    ))
             });
         }
-        let left_out: Vec<&str> =
-            values.iter().map(String::as_str).filter(|value| !definition.values.contains_key(*value)).collect();
+        let left_out: Vec<&str> = values
+            .iter()
+            .map(String::as_str)
+            .filter(|value| !definition.values.contains_key(*value))
+            .collect();
         if rejects_unknown && !left_out.is_empty() {
             self.checks.warning(Code::EnumInput, &at, |report| {
                 report

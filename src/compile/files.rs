@@ -4,7 +4,8 @@ use std::path::{Path as FilePath, PathBuf};
 
 use super::checks::Checks;
 use super::compiled::{
-    Compression, Connector, ConnectorKind, FileConnector, FileFormat, FileStream, Privacy, RecordShape, Stream,
+    Compression, Connector, ConnectorKind, FileConnector, FileFormat, FileStream, Privacy, RecordShape,
+    Stream,
 };
 use super::environment::Environment;
 use super::place::Place;
@@ -49,14 +50,22 @@ impl Files<'_, '_> {
             .map(|(name, stream)| self.stream(&at.key("streams").key(name), name, stream))
             .collect();
         let (streams, facts): (Vec<Option<Stream>>, Vec<StreamFacts>) = streams.into_iter().unzip();
-        let connector = streams.into_iter().collect::<Option<Vec<_>>>().map(|streams| Connector {
-            kind: ConnectorKind::File(FileConnector { directory }),
-            streams,
-        });
+        let connector = streams
+            .into_iter()
+            .collect::<Option<Vec<_>>>()
+            .map(|streams| Connector {
+                kind: ConnectorKind::File(FileConnector { directory }),
+                streams,
+            });
         (connector, facts)
     }
 
-    fn stream(&self, at: &Pointer, name: &str, stream: &definition::FileStream) -> (Option<Stream>, StreamFacts) {
+    fn stream(
+        &self,
+        at: &Pointer,
+        name: &str,
+        stream: &definition::FileStream,
+    ) -> (Option<Stream>, StreamFacts) {
         let schema = stream
             .schema
             .as_ref()
@@ -79,7 +88,11 @@ impl Files<'_, '_> {
             parent: None,
             is_file: true,
             never: Vec::new(),
-            private: stream.pii.iter().map(|(path, pii)| (path.as_str().to_owned(), privacy_kind(pii))).collect(),
+            private: stream
+                .pii
+                .iter()
+                .map(|(path, pii)| (path.as_str().to_owned(), privacy_kind(pii)))
+                .collect(),
             conditions: Vec::new(),
             precondition: true,
         };
@@ -92,8 +105,13 @@ impl Files<'_, '_> {
             .pii
             .iter()
             .map(|(path, pii)| {
-                let path = self.checks.path_into(&at.key("pii").key(path.as_str()), path, &view)?;
-                Some(Privacy { path, kind: privacy_kind(pii) })
+                let path = self
+                    .checks
+                    .path_into(&at.key("pii").key(path.as_str()), path, &view)?;
+                Some(Privacy {
+                    path,
+                    kind: privacy_kind(pii),
+                })
             })
             .collect();
         let compiled = || {
@@ -128,7 +146,9 @@ impl Files<'_, '_> {
 
     fn file(&self, at: &Pointer, stream: &definition::FileStream) -> Option<FileStream> {
         let path_at = at.key("path");
-        let template = self.checks.text(&path_at, &stream.path, Sight::new(Place::FilePath, self.names))?;
+        let template = self
+            .checks
+            .text(&path_at, &stream.path, Sight::new(Place::FilePath, self.names))?;
         let path = self.file_path(&path_at, &template)?;
         let (stem, compression) = match path.strip_suffix(".gz") {
             Some(stem) => (stem, Compression::Gzip),
@@ -137,7 +157,10 @@ impl Files<'_, '_> {
                 None => (path.as_str(), Compression::None),
             },
         };
-        let extension = FilePath::new(stem).extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+        let extension = FilePath::new(stem)
+            .extension()
+            .and_then(|extension| extension.to_str())
+            .unwrap_or_default();
         let format = match (&stream.format, extension) {
             (Some(definition::FileFormat::Ndjson), _) | (None, "ndjson" | "jsonl") => FileFormat::Ndjson,
             (Some(definition::FileFormat::Json), _) | (None, "json") => FileFormat::Json,
@@ -154,15 +177,23 @@ impl Files<'_, '_> {
         };
         if format == FileFormat::Parquet && compression != Compression::None {
             self.checks.error(Code::FileStream, &path_at, |report| {
-                report.message("a Parquet file is compressed inside, never as a whole").hint("leave out `.gz` or `.zst`")
+                report
+                    .message("a Parquet file is compressed inside, never as a whole")
+                    .hint("leave out `.gz` or `.zst`")
             });
         }
         if format == FileFormat::Parquet && path == "-" {
             self.checks.error(Code::FileStream, &path_at, |report| {
-                report.message("a Parquet file is read from its end, so it cannot be standard input").hint("name a file")
+                report
+                    .message("a Parquet file is read from its end, so it cannot be standard input")
+                    .hint("name a file")
             });
         }
-        Some(FileStream { path, format, compression })
+        Some(FileStream {
+            path,
+            format,
+            compression,
+        })
     }
 
     fn file_path(&self, at: &Pointer, template: &Template) -> Option<String> {
@@ -173,22 +204,29 @@ impl Files<'_, '_> {
             {
                 let Some(value) = self.environment.get(name) else {
                     self.checks.error(Code::MissingEnvironment, at, |report| {
-                        report.message(format!("the environment variable `{name}` is not set")).hint(format!("set `{name}`"))
+                        report
+                            .message(format!("the environment variable `{name}` is not set"))
+                            .hint(format!("set `{name}`"))
                     });
                     return None;
                 };
                 variables.insert(name.clone(), Value::text(value));
             }
         }
-        let scope = Scope::new().with("params", self.params).with_owned("env", Value::Map(variables));
+        let scope = Scope::new()
+            .with("params", self.params)
+            .with_owned("env", Value::Map(variables));
         match template.render(&scope) {
             Ok(Some(path)) if !path.is_empty() => Some(path),
             Ok(_) => {
-                self.checks.error(Code::FileStream, at, |report| report.message("the path is empty"));
+                self.checks
+                    .error(Code::FileStream, at, |report| report.message("the path is empty"));
                 None
             }
             Err(error) => {
-                self.checks.error(Code::FileStream, at, |report| report.message(format!("the path cannot be made: {error}")));
+                self.checks.error(Code::FileStream, at, |report| {
+                    report.message(format!("the path cannot be made: {error}"))
+                });
                 None
             }
         }

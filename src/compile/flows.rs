@@ -2,8 +2,8 @@
 
 use super::actions::{flow_on_many, normalizers, on_frozen, on_many, write_policy};
 use super::compiled::{
-    Allowance, Column, Flow, Guard, Join, Mode, OnDelete, OnFrozen, OnMany, OnNone, OnePer, Preference, RejectBudget,
-    Require, Source, StreamRef, WritePolicy,
+    Allowance, Column, Flow, Guard, Join, Mode, OnDelete, OnFrozen, OnMany, OnNone, OnePer, Preference,
+    RejectBudget, Require, Source, StreamRef, WritePolicy,
 };
 use super::compiled::{Input, LookupUse};
 use super::pipeline_checks::PipelineChecks;
@@ -59,21 +59,43 @@ impl PipelineChecks<'_, '_> {
             flow: Some(name),
         };
         let matches = self.matches(&at.key("match"), flow, place, sink);
-        let conditions =
-            self.conditions(&at.key("where"), &flow.conditions, &raw, Sight::new(Place::Condition, self.names));
-        let when = flow.when.as_ref().map(|when| self.checks.template(&at.key("when"), when.as_str(), sight));
-        let since = flow.since.as_ref().map(|since| self.since(&at.key("since"), since, source));
-        let of = flow.of.as_ref().map(|of| self.parent_flow(&at.key("of"), of, flow, source));
-        let one_per = flow.one_per.as_ref().map(|one_per| self.one_per(&at.key("one_per"), one_per, view, source));
+        let conditions = self.conditions(
+            &at.key("where"),
+            &flow.conditions,
+            &raw,
+            Sight::new(Place::Condition, self.names),
+        );
+        let when = flow
+            .when
+            .as_ref()
+            .map(|when| self.checks.template(&at.key("when"), when.as_str(), sight));
+        let since = flow
+            .since
+            .as_ref()
+            .map(|since| self.since(&at.key("since"), since, source));
+        let of = flow
+            .of
+            .as_ref()
+            .map(|of| self.parent_flow(&at.key("of"), of, flow, source));
+        let one_per = flow
+            .one_per
+            .as_ref()
+            .map(|one_per| self.one_per(&at.key("one_per"), one_per, view, source));
         let only_if_changed: Vec<_> = flow
             .only_if_changed
             .iter()
             .enumerate()
-            .map(|(position, path)| self.checks.path_into(&at.key("only_if_changed").index(position), path, view))
+            .map(|(position, path)| {
+                self.checks
+                    .path_into(&at.key("only_if_changed").index(position), path, view)
+            })
             .collect();
         let order_by = flow.order_by.as_ref().map(|path| {
             let at = at.key("order_by");
-            self.checks.member_of(&at, path.as_str(), view).then(|| self.checks.single_path(&at, path)).flatten()
+            self.checks
+                .member_of(&at, path.as_str(), view)
+                .then(|| self.checks.single_path(&at, path))
+                .flatten()
         });
         let require: Vec<_> = flow
             .require
@@ -146,7 +168,10 @@ impl PipelineChecks<'_, '_> {
     /// The key path of the records that the flow reads, which links need.
     fn link_keys(&self, flow: &Flow) -> Option<Path> {
         let StreamRef { .. } = flow.from;
-        self.facts(flow.from)?.key.as_deref().and_then(|key| Path::parse(key).ok())
+        self.facts(flow.from)?
+            .key
+            .as_deref()
+            .and_then(|key| Path::parse(key).ok())
     }
 
     fn can_read(&self, at: &Pointer, name: &str, source: &StreamFacts) {
@@ -158,7 +183,9 @@ impl PipelineChecks<'_, '_> {
         if source.is_file && source.key.is_none() {
             self.checks.error(Code::FileStream, at, |report| {
                 report
-                    .message(format!("the file stream `{name}` has no `key`, and records that are read are known by theirs"))
+                    .message(format!(
+                        "the file stream `{name}` has no `key`, and records that are read are known by theirs"
+                    ))
                     .hint("give the stream a `key`, such as `key: $.id`")
             });
         }
@@ -167,12 +194,18 @@ impl PipelineChecks<'_, '_> {
     fn join(&self, at: &Pointer, name: &str, join: &definition::Join, view: &RecordView) -> Option<Join> {
         if matches!(view.field(&[Step::Name(name.to_owned())]), Ok(Some(_))) {
             self.checks.error(Code::TwiceDefined, at, |report| {
-                report.message(format!("the source's records have a field `{name}` already")).at_key().hint("choose another name")
+                report
+                    .message(format!("the source's records have a field `{name}` already"))
+                    .at_key()
+                    .hint("choose another name")
             });
         }
         let sight = Sight::new(Place::Rule, self.names).of(view);
         let input = self.checks.source(&at.key("value"), &join.value, sight);
-        let when = join.when.as_ref().map(|when| self.checks.template(&at.key("when"), when.as_str(), sight));
+        let when = join
+            .when
+            .as_ref()
+            .map(|when| self.checks.template(&at.key("when"), when.as_str(), sight));
         let lookup = join.lookup.as_ref().map(|name| {
             let lookup = self.lookup_id(&at.key("lookup"), name)?;
             self.note_use(&at.key("lookup"), lookup, join.on_none.is_some(), None);
@@ -190,10 +223,15 @@ impl PipelineChecks<'_, '_> {
             };
             Some(LookupUse { lookup, on_none, on_many: join.on_many.as_ref().map(on_many) })
         });
-        for (word, written) in [("on_none", join.on_none.is_some()), ("on_many", join.on_many.is_some())] {
+        for (word, written) in [
+            ("on_none", join.on_none.is_some()),
+            ("on_many", join.on_many.is_some()),
+        ] {
             if written && join.lookup.is_none() {
                 self.checks.error(Code::RuleSteps, &at.key(word), |report| {
-                    report.message(format!("`{word}` means something only beside `lookup`")).at_key()
+                    report
+                        .message(format!("`{word}` means something only beside `lookup`"))
+                        .at_key()
                 });
             }
         }
@@ -213,9 +251,16 @@ impl PipelineChecks<'_, '_> {
         match (&join.lookup, &join.value) {
             (Some(lookup), _) => {
                 let several = join.on_many == Some(definition::OnMany::All);
-                let stream = self.definition.lookups.get(lookup).map(|lookup| lookup.stream.as_str());
+                let stream = self
+                    .definition
+                    .lookups
+                    .get(lookup)
+                    .map(|lookup| lookup.stream.as_str());
                 let facts = stream.and_then(|stream| self.stream_quietly(stream));
-                facts.filter(|_| !several).map(|facts| facts.view.clone()).unwrap_or_default()
+                facts
+                    .filter(|_| !several)
+                    .map(|facts| facts.view.clone())
+                    .unwrap_or_default()
             }
             (None, definition::Source::Path(path)) => {
                 let (steps, whole) = super::record_view::path_steps(path.as_str());
@@ -226,20 +271,34 @@ impl PipelineChecks<'_, '_> {
         }
     }
 
-    fn since(&self, at: &Pointer, since: &definition::TemplateText, source: Option<&StreamFacts>) -> Option<Template> {
-        let template = self.checks.text(at, since, Sight::new(Place::Since, self.names))?;
+    fn since(
+        &self,
+        at: &Pointer,
+        since: &definition::TemplateText,
+        source: Option<&StreamFacts>,
+    ) -> Option<Template> {
+        let template = self
+            .checks
+            .text(at, since, Sight::new(Place::Since, self.names))?;
         if let Some(text) = template.is_literal()
             && text.parse::<jiff::Timestamp>().is_err()
             && text.parse::<jiff::civil::Date>().is_err()
         {
             self.checks.error(Code::SettingType, at, |report| {
-                report.message(format!("`{text}` is neither a day nor a time")).hint("write `2026-08-01` or `2026-08-01T10:00:00Z`")
+                report
+                    .message(format!("`{text}` is neither a day nor a time"))
+                    .hint("write `2026-08-01` or `2026-08-01T10:00:00Z`")
             });
             return None;
         }
         if source.is_some_and(|source| source.reads_everything) {
             self.checks.warning(Code::Unused, at, |report| {
-                report.message("this stream is read whole each time, so there is nothing that `since` could start").at_key().hint("use `where` or `when` to leave records out")
+                report
+                    .message(
+                        "this stream is read whole each time, so there is nothing that `since` could start",
+                    )
+                    .at_key()
+                    .hint("use `where` or `when` to leave records out")
             });
         }
         Some(template)
@@ -252,13 +311,21 @@ impl PipelineChecks<'_, '_> {
         view: &RecordView,
         source: Option<&StreamFacts>,
     ) -> Option<OnePer> {
-        let same = self.checks.source(&at.key("same"), &one_per.same, Sight::new(Place::Rule, self.names).of(view));
+        let same = self.checks.source(
+            &at.key("same"),
+            &one_per.same,
+            Sight::new(Place::Rule, self.names).of(view),
+        );
         let keep: Vec<_> = one_per
             .keep
             .iter()
             .enumerate()
             .map(|(position, rank)| {
-                let path = self.checks.path_into(&at.key("keep").index(position).key(rank.key.as_str()), &rank.key, view)?;
+                let path = self.checks.path_into(
+                    &at.key("keep").index(position).key(rank.key.as_str()),
+                    &rank.key,
+                    view,
+                )?;
                 let preference = match rank.value {
                     definition::Rank::Highest => Preference::Highest,
                     definition::Rank::Lowest => Preference::Lowest,
@@ -266,7 +333,8 @@ impl PipelineChecks<'_, '_> {
                 Some((path, preference))
             })
             .collect();
-        let find = source.and_then(|source| source.find.iter().position(|(by, _)| by == one_per.same.as_str()));
+        let find =
+            source.and_then(|source| source.find.iter().position(|(by, _)| by == one_per.same.as_str()));
         if let Some(source) = source.filter(|source| find.is_none() && !source.reads_everything) {
             self.checks.error(Code::NotFindable, &at.key("same"), |report| {
                 report.message(format!(
@@ -292,10 +360,18 @@ impl PipelineChecks<'_, '_> {
         view: &RecordView,
         sink: Option<&StreamFacts>,
     ) -> Option<Require> {
-        let sight = Sight { target: sink.map(|sink| &sink.view), ..Sight::new(Place::Require, self.names).of(view) };
-        let that = self.checks.template(&at.key("that"), require.that.as_str(), sight);
+        let sight = Sight {
+            target: sink.map(|sink| &sink.view),
+            ..Sight::new(Place::Require, self.names).of(view)
+        };
+        let that = self
+            .checks
+            .template(&at.key("that"), require.that.as_str(), sight);
         let otherwise = self.checks.text(&at.key("else"), &require.otherwise, sight);
-        Some(Require { that: that?, otherwise: otherwise? })
+        Some(Require {
+            that: that?,
+            otherwise: otherwise?,
+        })
     }
 
     fn on_no_match(&self, at: &Pointer, flow: &definition::Flow) -> OnNone {
@@ -318,7 +394,11 @@ impl PipelineChecks<'_, '_> {
     fn guard(&self, at: &Pointer, flow: &definition::Flow, mode: Mode) -> Option<Guard> {
         let deletes = mode == Mode::Mirror || flow.on_delete == Some(definition::OnDelete::Delete);
         let guard = flow.guard.as_ref().or(self.definition.guard.as_ref());
-        if deletes && guard.and_then(|guard| guard.delete_at_most).is_none_or(|amount| matches!(amount, Amount::Count(0))) {
+        if deletes
+            && guard
+                .and_then(|guard| guard.delete_at_most)
+                .is_none_or(|amount| matches!(amount, Amount::Count(0)))
+        {
             let word = if mode == Mode::Mirror { "mode" } else { "on_delete" };
             self.checks.warning(Code::ActionDoesNotFit, &at.key(word), |report| {
                 report
@@ -331,7 +411,10 @@ impl PipelineChecks<'_, '_> {
                 change_at_most: guard.change_at_most.map_or(Allowance::Unlimited, allowance),
                 delete_at_most: guard.delete_at_most.map_or(Allowance::Count(0), allowance),
             }),
-            None => deletes.then_some(Guard { change_at_most: Allowance::Unlimited, delete_at_most: Allowance::Count(0) }),
+            None => deletes.then_some(Guard {
+                change_at_most: Allowance::Unlimited,
+                delete_at_most: Allowance::Count(0),
+            }),
         }
     }
 

@@ -7,17 +7,34 @@ use super::record_view::{RecordView, path_steps};
 use crate::definition::{self, Flow, Rule, Source};
 
 /// For each lookup, what `given` may hold.
-pub(super) fn given_views(pipeline: &definition::Pipeline, connections: &[ConnectionFacts]) -> Vec<RecordView> {
+pub(super) fn given_views(
+    pipeline: &definition::Pipeline,
+    connections: &[ConnectionFacts],
+) -> Vec<RecordView> {
     let mut uses: Vec<Vec<Option<(String, RecordView)>>> = vec![Vec::new(); pipeline.lookups.len()];
     for flow in pipeline.flows.values() {
         let view = stream_view(flow, connections);
         for join in flow.join.values() {
-            note(pipeline, &mut uses, join.lookup.as_ref(), Some(&join.value), &flow.from, view.as_ref());
+            note(
+                pipeline,
+                &mut uses,
+                join.lookup.as_ref(),
+                Some(&join.value),
+                &flow.from,
+                view.as_ref(),
+            );
         }
         for rule in flow.fields.values() {
             let plain = rule.take.is_none() && rule.enum_table.is_none() && rule.default.is_none();
             let value = rule.value.as_ref().filter(|_| plain);
-            note(pipeline, &mut uses, rule.lookup.as_ref().filter(|_| rule.first_of.is_none()), value, &flow.from, view.as_ref());
+            note(
+                pipeline,
+                &mut uses,
+                rule.lookup.as_ref().filter(|_| rule.first_of.is_none()),
+                value,
+                &flow.from,
+                view.as_ref(),
+            );
             for one in rule.first_of.iter().flatten() {
                 let lookup = one.lookup.as_ref().or(rule.lookup.as_ref());
                 let value = one.value.as_ref().filter(|_| plain && one.enum_table.is_none());
@@ -26,7 +43,9 @@ pub(super) fn given_views(pipeline: &definition::Pipeline, connections: &[Connec
         }
     }
     for lookup in pipeline.lookups.values() {
-        let Some(definition::OnNone::Create(fields)) = &lookup.on_none else { continue };
+        let Some(definition::OnNone::Create(fields)) = &lookup.on_none else {
+            continue;
+        };
         for rule in fields.values() {
             note_rule(pipeline, &mut uses, rule);
         }
@@ -45,7 +64,11 @@ fn note_rule(pipeline: &definition::Pipeline, uses: &mut [Vec<Option<(String, Re
 fn stream_view(flow: &Flow, connections: &[ConnectionFacts]) -> Option<RecordView> {
     let (connection, stream) = flow.from.split_once('.')?;
     let facts = connections.iter().find(|facts| facts.name == connection)?;
-    let facts = facts.streams.as_ref()?.iter().find(|facts| facts.name == stream)?;
+    let facts = facts
+        .streams
+        .as_ref()?
+        .iter()
+        .find(|facts| facts.name == stream)?;
     let mut view = facts.view.clone();
     for name in flow.join.keys() {
         view.join(name, RecordView::default());
@@ -62,12 +85,16 @@ fn note(
     view: Option<&RecordView>,
 ) {
     let id: Option<LookupId> = lookup.and_then(|name| pipeline.lookups.get_index_of(name));
-    let Some(uses) = id.and_then(|id| uses.get_mut(id)) else { return };
+    let Some(uses) = id.and_then(|id| uses.get_mut(id)) else {
+        return;
+    };
     let part = match (value, view) {
         (Some(Source::Path(path)), Some(view)) => {
             let (steps, whole) = path_steps(path.as_str());
             let names: Vec<_> = steps.into_iter().map(|(step, _)| step).collect();
-            view.part(&names).filter(|_| whole).map(|part| (format!("{stream} {path}"), part))
+            view.part(&names)
+                .filter(|_| whole)
+                .map(|part| (format!("{stream} {path}"), part))
         }
         _ => None,
     };

@@ -38,14 +38,19 @@ impl PipelineChecks<'_, '_> {
         if let Some(alternatives) = &rule.first_of {
             let at = at.key("first_of");
             if alternatives.is_empty() {
-                self.checks.error(Code::RuleSteps, &at, |report| report.message("`first_of` of nothing is nothing").at_key());
+                self.checks.error(Code::RuleSteps, &at, |report| {
+                    report.message("`first_of` of nothing is nothing").at_key()
+                });
             }
             let compiled: Vec<_> = alternatives
                 .iter()
                 .enumerate()
                 .map(|(position, one)| self.alternative(&at.index(position), one, rule, place, sight))
                 .collect();
-            return Some((Input::FirstOf(compiled.into_iter().collect::<Option<_>>()?), false));
+            return Some((
+                Input::FirstOf(compiled.into_iter().collect::<Option<_>>()?),
+                false,
+            ));
         }
         if let Some(items) = &rule.each {
             let at_items = at.key("each");
@@ -56,7 +61,9 @@ impl PipelineChecks<'_, '_> {
             if matches!(&compiled, Source::Select(path) if path.is_singular()) {
                 let items = items.as_str();
                 self.checks.error(Code::SeveralNodes, &at_items, |report| {
-                    report.message(format!("`{items}` selects one node, not the items of a list")).hint(format!("write `\"{items}[*]\"`"))
+                    report
+                        .message(format!("`{items}` selects one node, not the items of a list"))
+                        .hint(format!("write `\"{items}[*]\"`"))
                 });
                 return None;
             }
@@ -64,9 +71,21 @@ impl PipelineChecks<'_, '_> {
                 self.several(&at_items, items.as_str());
                 return None;
             }
-            return Some((Input::Each { items: compiled, shape: whole(shape)? }, false));
+            return Some((
+                Input::Each {
+                    items: compiled,
+                    shape: whole(shape)?,
+                },
+                false,
+            ));
         }
-        let link = self.link(at, rule.link.as_ref()?, rule.key.as_ref(), rule.on_none.as_ref(), place)?;
+        let link = self.link(
+            at,
+            rule.link.as_ref()?,
+            rule.key.as_ref(),
+            rule.on_none.as_ref(),
+            place,
+        )?;
         Some((Input::Link(link), false))
     }
 
@@ -96,31 +115,47 @@ impl PipelineChecks<'_, '_> {
         place: RowPlace<'_>,
         sight: Sight<'_>,
     ) -> Option<Alternative> {
-        let when = one.when.as_ref().map(|when| self.checks.template(&at.key("when"), when.as_str(), sight));
+        let when = one
+            .when
+            .as_ref()
+            .map(|when| self.checks.template(&at.key("when"), when.as_str(), sight));
         let input = match (&one.value, &one.constant) {
-            (Some(value), None) => self.value(&at.key("value"), value, sight).and_then(|(input, several)| {
-                if several && rule.take.is_none() {
-                    self.several(&at.key("value"), value.as_str());
-                    return None;
-                }
-                Some(input)
-            }),
+            (Some(value), None) => self
+                .value(&at.key("value"), value, sight)
+                .and_then(|(input, several)| {
+                    if several && rule.take.is_none() {
+                        self.several(&at.key("value"), value.as_str());
+                        return None;
+                    }
+                    Some(input)
+                }),
             (None, Some(constant)) => Some(Input::Const(constant_value(&constant.0))),
             (value, _) => {
                 let both = value.is_some();
                 self.checks.error(Code::RuleSteps, at, |report| {
-                    report.message(format!("an input is one of `value` and `const`, found {}", if both { "both" } else { "neither" }))
+                    report.message(format!(
+                        "an input is one of `value` and `const`, found {}",
+                        if both { "both" } else { "neither" }
+                    ))
                 });
                 None
             }
         };
         let enumeration = one.enum_table.as_ref().map(|table| {
-            Some(EnumUse { table: self.enum_id(&at.key("enum"), table)?, on_null: None, on_unknown: None })
+            Some(EnumUse {
+                table: self.enum_id(&at.key("enum"), table)?,
+                on_null: None,
+                on_unknown: None,
+            })
         });
         let lookup = one.lookup.as_ref().map(|name| {
             let lookup = self.lookup_id(&at.key("lookup"), name)?;
             self.note_use(&at.key("lookup"), lookup, rule.on_none.is_some(), place.lookup);
-            Some(LookupUse { lookup, on_none: None, on_many: None })
+            Some(LookupUse {
+                lookup,
+                on_none: None,
+                on_many: None,
+            })
         });
         Some(Alternative {
             when: whole(when)?,
@@ -155,29 +190,51 @@ impl PipelineChecks<'_, '_> {
         let on_none = match on_none {
             None => OnNone::Wait,
             Some(action @ (definition::OnNone::Create(_) | definition::OnNone::Instead(_))) => {
-                let word = if matches!(action, definition::OnNone::Create(_)) { "create" } else { "instead" };
-                self.checks.error(Code::ActionDoesNotFit, &at.key("on_none"), |report| {
-                    report.message(format!("a link is made by its flow, so `{word}` has nothing to search or create")).hint("leave it out: the record waits until the link exists")
-                });
+                let word = if matches!(action, definition::OnNone::Create(_)) {
+                    "create"
+                } else {
+                    "instead"
+                };
+                self.checks
+                    .error(Code::ActionDoesNotFit, &at.key("on_none"), |report| {
+                        report
+                            .message(format!(
+                                "a link is made by its flow, so `{word}` has nothing to search or create"
+                            ))
+                            .hint("leave it out: the record waits until the link exists")
+                    });
                 return None;
             }
             Some(action) => self.on_none(&at.key("on_none"), action, None)?,
         };
-        Some(Link { flow: id, key: whole(key_path)?, on_none: Arc::new(on_none) })
+        Some(Link {
+            flow: id,
+            key: whole(key_path)?,
+            on_none: Arc::new(on_none),
+        })
     }
 
     /// A link without `key` is that of the record itself, so the other flow must read the same stream; with `of` it is
     /// that of the parent.
     fn own_link(&self, at: &Pointer, linked: &str, place: RowPlace<'_>) {
         let flows = &self.definition.flows;
-        let (Some(own), Some(other)) = (place.flow.and_then(|flow| flows.get(flow)), flows.get(linked)) else { return };
+        let (Some(own), Some(other)) = (place.flow.and_then(|flow| flows.get(flow)), flows.get(linked))
+        else {
+            return;
+        };
         if own.from == other.from || own.of.as_deref() == Some(linked) {
             return;
         }
         self.checks.error(Code::WrongChildren, &at.key("link"), |report| {
             report
-                .message(format!("the flow `{linked}` links records of `{}`, and this one reads `{}`", other.from, own.from))
-                .label(Pointer::root().key("flows").key(linked).key("from").as_str(), "its records")
+                .message(format!(
+                    "the flow `{linked}` links records of `{}`, and this one reads `{}`",
+                    other.from, own.from
+                ))
+                .label(
+                    Pointer::root().key("flows").key(linked).key("from").as_str(),
+                    "its records",
+                )
                 .hint("say with `key` where this record has the key of the other one")
         });
     }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::actions::{normalizers, on_many};
-use super::compiled::{Load, Lookup, LookupId, Match, MatchKey, MatchValue, OnMany, OnNone, Source, WritePolicy};
+use super::compiled::{
+    Load, Lookup, LookupId, Match, MatchKey, MatchValue, OnMany, OnNone, Source, WritePolicy,
+};
 use super::pipeline_checks::PipelineChecks;
 use super::place::Place;
 use super::pointer::Pointer;
@@ -36,7 +38,11 @@ impl PipelineChecks<'_, '_> {
             .iter()
             .enumerate()
             .map(|(position, attempt)| {
-                let at = if one { at_match.clone() } else { at_match.index(position) };
+                let at = if one {
+                    at_match.clone()
+                } else {
+                    at_match.index(position)
+                };
                 self.attempt(&at, attempt, view, sight, facts)
             })
             .collect();
@@ -67,7 +73,10 @@ impl PipelineChecks<'_, '_> {
             prefer: prefer.into_iter().collect::<Option<_>>()?,
             normalize: normalizers(&lookup.normalize),
             load: load?,
-            fresh_for: lookup.fresh_for.as_ref().map_or(RUN, definition::DurationText::duration),
+            fresh_for: lookup
+                .fresh_for
+                .as_ref()
+                .map_or(RUN, definition::DurationText::duration),
             on_none: on_none?,
             on_many: lookup.on_many.as_ref().map_or(OnMany::Reject, on_many),
         })
@@ -85,7 +94,13 @@ impl PipelineChecks<'_, '_> {
         match &**attempt {
             LookupAttempt::Given(path) => {
                 let theirs = self.checks.path_into(at, path, view)?;
-                Some(Match { keys: vec![MatchKey { theirs, ours: MatchValue::Given, find: find(path.as_str()) }] })
+                Some(Match {
+                    keys: vec![MatchKey {
+                        theirs,
+                        ours: MatchValue::Given,
+                        find: find(path.as_str()),
+                    }],
+                })
             }
             LookupAttempt::Together(keys) => {
                 let keys: Vec<_> = keys
@@ -98,10 +113,16 @@ impl PipelineChecks<'_, '_> {
                             Source::Select(path) => MatchValue::Select(path),
                             Source::Compute(template) => MatchValue::Compute(template),
                         };
-                        Some(MatchKey { theirs: theirs?, ours, find: find(path.as_str()) })
+                        Some(MatchKey {
+                            theirs: theirs?,
+                            ours,
+                            find: find(path.as_str()),
+                        })
                     })
                     .collect();
-                Some(Match { keys: keys.into_iter().collect::<Option<_>>()? })
+                Some(Match {
+                    keys: keys.into_iter().collect::<Option<_>>()?,
+                })
             }
         }
     }
@@ -121,9 +142,15 @@ impl PipelineChecks<'_, '_> {
         };
         if all {
             if !facts.can_list || facts.parent.is_some() {
-                let at = if lookup.load.is_some() { at.key("load") } else { at.clone() };
+                let at = if lookup.load.is_some() {
+                    at.key("load")
+                } else {
+                    at.clone()
+                };
                 self.checks.error(Code::MissingOperation, &at, |report| {
-                    report.message(format!("the stream `{}` cannot be read whole", lookup.stream)).hint(format!("it can be found by {}", found_by(facts)))
+                    report
+                        .message(format!("the stream `{}` cannot be read whole", lookup.stream))
+                        .hint(format!("it can be found by {}", found_by(facts)))
                 });
                 return None;
             }
@@ -144,18 +171,34 @@ impl PipelineChecks<'_, '_> {
                 LookupAttempt::Given(path) => vec![path.as_str()],
                 LookupAttempt::Together(keys) => keys.keys().map(definition::PathText::as_str).collect(),
             };
-            if paths.iter().any(|path| facts.find.iter().any(|(by, _)| by == path)) {
+            if paths
+                .iter()
+                .any(|path| facts.find.iter().any(|(by, _)| by == path))
+            {
                 continue;
             }
             fine = false;
-            let at = if one { at.key("match") } else { at.key("match").index(position) };
+            let at = if one {
+                at.key("match")
+            } else {
+                at.key("match").index(position)
+            };
             let written = list(paths.iter().copied());
             self.checks.error(Code::NotFindable, &at, |report| {
                 let report = report
-                    .message(format!("`{}` cannot be found by {written}; it can by {}", lookup.stream, found_by(facts)))
-                    .did_you_mean(paths.first().copied().unwrap_or_default(), facts.find.iter().map(|(by, _)| by.as_str()));
+                    .message(format!(
+                        "`{}` cannot be found by {written}; it can by {}",
+                        lookup.stream,
+                        found_by(facts)
+                    ))
+                    .did_you_mean(
+                        paths.first().copied().unwrap_or_default(),
+                        facts.find.iter().map(|(by, _)| by.as_str()),
+                    );
                 if facts.can_list && !facts.is_file {
-                    report.hint(format!("add `load: all` to `{name}` if the stream is small enough to be read whole"))
+                    report.hint(format!(
+                        "add `load: all` to `{name}` if the stream is small enough to be read whole"
+                    ))
                 } else if facts.is_file {
                     report.hint("a file can only be read whole: write `load: all`")
                 } else {
@@ -183,7 +226,10 @@ impl PipelineChecks<'_, '_> {
             definition::OnNone::Const(value) => OnNone::Const(constant_value(&value.0)),
             definition::OnNone::Instead(text) => {
                 let at = at.key("instead");
-                OnNone::Instead(self.checks.text(&at, text, Sight::new(Place::Instead, self.names))?)
+                OnNone::Instead(
+                    self.checks
+                        .text(&at, text, Sight::new(Place::Instead, self.names))?,
+                )
             }
             definition::OnNone::Create(fields) => {
                 let at = at.key("create");
@@ -221,13 +267,19 @@ impl PipelineChecks<'_, '_> {
     pub(super) fn stream_quietly(&self, text: &str) -> Option<&StreamFacts> {
         let (connection, stream) = text.split_once('.')?;
         let connection = self.connections.iter().find(|facts| facts.name == connection)?;
-        connection.streams.as_ref()?.iter().find(|facts| facts.name == stream)
+        connection
+            .streams
+            .as_ref()?
+            .iter()
+            .find(|facts| facts.name == stream)
     }
 
     /// Lookups that nobody says what to do about when they find nothing.
     pub(super) fn silent_lookups(&self) {
         for (lookup, user) in self.used.silent.borrow().iter() {
-            let Some((name, _)) = self.definition.lookups.get_index(*lookup) else { continue };
+            let Some((name, _)) = self.definition.lookups.get_index(*lookup) else {
+                continue;
+            };
             let at = Pointer::root().key("lookups").key(name);
             self.checks.error(Code::MissingOnNone, &at, |report| {
                 report
@@ -268,21 +320,37 @@ impl PipelineChecks<'_, '_> {
     }
 
     fn cycle(&self, path: &[usize]) {
-        let names: Vec<&str> =
-            path.iter().filter_map(|id| self.definition.lookups.get_index(*id)).map(|(name, _)| name.as_str()).collect();
+        let names: Vec<&str> = path
+            .iter()
+            .filter_map(|id| self.definition.lookups.get_index(*id))
+            .map(|(name, _)| name.as_str())
+            .collect();
         let Some(first) = names.first() else { return };
-        let chain = names.iter().chain(names.first()).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" needs ");
-        self.checks.error(Code::LookupCycle, &Pointer::root().key("lookups").key(first).key("on_none"), |report| {
-            report
-                .message(format!("creating a record never ends: {chain}"))
-                .at_key()
-                .hint("let one of them do something else than `create` when it finds nothing")
-        });
+        let chain = names
+            .iter()
+            .chain(names.first())
+            .map(|name| format!("`{name}`"))
+            .collect::<Vec<_>>()
+            .join(" needs ");
+        self.checks.error(
+            Code::LookupCycle,
+            &Pointer::root().key("lookups").key(first).key("on_none"),
+            |report| {
+                report
+                    .message(format!("creating a record never ends: {chain}"))
+                    .at_key()
+                    .hint("let one of them do something else than `create` when it finds nothing")
+            },
+        );
     }
 }
 
 fn next(needs: &std::collections::BTreeSet<(usize, usize)>, lookup: usize) -> Vec<usize> {
-    needs.iter().filter(|(from, _)| *from == lookup).map(|(_, to)| *to).collect()
+    needs
+        .iter()
+        .filter(|(from, _)| *from == lookup)
+        .map(|(_, to)| *to)
+        .collect()
 }
 
 /// By what a stream can be found, for messages.

@@ -82,7 +82,10 @@ pub struct CompileResult {
 
 impl CompileResult {
     fn new(pipeline: Option<compiled::Pipeline>, diagnostics: Diagnostics) -> Self {
-        CompileResult { pipeline, diagnostics: diagnostics.sorted() }
+        CompileResult {
+            pipeline,
+            diagnostics: diagnostics.sorted(),
+        }
     }
 }
 
@@ -98,7 +101,9 @@ pub fn compile_pipeline(path: &Path, options: &CompileOptions<'_>) -> CompileRes
 /// Checks a connector file alone, with no connection's settings.
 pub fn check_connector(path: &Path) -> Diagnostics {
     let mut diagnostics = Diagnostics::new();
-    let Some(file) = connections::read_connector_file(path, &mut diagnostics) else { return diagnostics.sorted() };
+    let Some(file) = connections::read_connector_file(path, &mut diagnostics) else {
+        return diagnostics.sorted();
+    };
     let diagnostics = RefCell::new(diagnostics);
     file.compile(None, &record_files::RecordFiles::default(), &diagnostics);
     diagnostics.into_inner().sorted()
@@ -115,7 +120,10 @@ pub fn check_file(path: &Path, options: &CompileOptions<'_>) -> CompileResult {
         return pipeline::compile(path, &document, options, diagnostics);
     }
     if has("connector") || has("streams") {
-        return CompileResult { pipeline: None, diagnostics: check_connector(path) };
+        return CompileResult {
+            pipeline: None,
+            diagnostics: check_connector(path),
+        };
     }
     diagnostics
         .error(Code::WrongKindOfFile, &document, "")
@@ -126,8 +134,16 @@ pub fn check_file(path: &Path, options: &CompileOptions<'_>) -> CompileResult {
 
 fn check_version(checks: &checks::Checks<'_>, version: u64) {
     if version != 1 {
-        checks.error(Code::BadVersion, &pointer::Pointer::root().key("version"), |report| {
-            report.message(format!("version {version} of the language is not known to this program")).hint("write `version: 1`")
-        });
+        checks.error(
+            Code::BadVersion,
+            &pointer::Pointer::root().key("version"),
+            |report| {
+                report
+                    .message(format!(
+                        "version {version} of the language is not known to this program"
+                    ))
+                    .hint("write `version: 1`")
+            },
+        );
     }
 }

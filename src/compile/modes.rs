@@ -12,7 +12,13 @@ use crate::diagnostic::{Code, list};
 
 impl PipelineChecks<'_, '_> {
     /// Whether the sink can do what the mode needs, and the source gives what it needs.
-    pub(super) fn mode_fits(&self, at: &Pointer, flow: &Flow, source: Option<&StreamFacts>, sink: &StreamFacts) {
+    pub(super) fn mode_fits(
+        &self,
+        at: &Pointer,
+        flow: &Flow,
+        source: Option<&StreamFacts>,
+        sink: &StreamFacts,
+    ) {
         let at_mode = at.key("mode");
         let deletes = flow.mode == Mode::Mirror || flow.on_delete == Some(definition::OnDelete::Delete);
         let creates = flow.mode != Mode::Update;
@@ -22,21 +28,35 @@ impl PipelineChecks<'_, '_> {
             (updates && !sink.can_update && !sink.can_upsert, "update"),
             (deletes && !sink.can_delete, "delete"),
         ];
-        let missing: Vec<&str> = needs.into_iter().filter_map(|(missing, operation)| missing.then_some(operation)).collect();
+        let missing: Vec<&str> = needs
+            .into_iter()
+            .filter_map(|(missing, operation)| missing.then_some(operation))
+            .collect();
         if !missing.is_empty() {
             self.checks.error(Code::MissingOperation, &at_mode, |report| {
                 let report = report
-                    .message(format!("this flow needs {} of `{}`, which the stream does not have", list(missing.iter().copied()), flow.to))
+                    .message(format!(
+                        "this flow needs {} of `{}`, which the stream does not have",
+                        list(missing.iter().copied()),
+                        flow.to
+                    ))
                     .label(at.key("to").as_str(), "the stream")
                     .note(format!("the stream has {}", list(sink.operations())));
-                if sink.is_file { report.hint("a file is written anew by each run: use `mode: insert`") } else { report }
+                if sink.is_file {
+                    report.hint("a file is written anew by each run: use `mode: insert`")
+                } else {
+                    report
+                }
             });
         }
         if flow.matching.is_none() && flow.mode != Mode::Insert {
             self.checks.error(Code::ModeDoesNotFit, &at_mode, |report| {
                 report
                     .message("this mode changes records that exist, and nothing says how they are found")
-                    .hint(format!("add `match`; the target can be found by {}", found_by(sink)))
+                    .hint(format!(
+                        "add `match`; the target can be found by {}",
+                        found_by(sink)
+                    ))
             });
         }
         let Some(source) = source else { return };
@@ -55,7 +75,10 @@ impl PipelineChecks<'_, '_> {
         if updates && !source.follows_changes {
             self.checks.warning(Code::ModeDoesNotFit, &at_mode, |report| {
                 report
-                    .message(format!("`{}` gives new records only (`growing_key`), so changes to older ones never arrive", flow.from))
+                    .message(format!(
+                        "`{}` gives new records only (`growing_key`), so changes to older ones never arrive",
+                        flow.from
+                    ))
                     .hint("use `mode: insert`")
             });
         }
@@ -76,7 +99,9 @@ impl PipelineChecks<'_, '_> {
         place: RowPlace<'_>,
         sink: Option<&StreamFacts>,
     ) -> Option<Vec<Match>> {
-        let Some(matching) = &flow.matching else { return Some(Vec::new()) };
+        let Some(matching) = &flow.matching else {
+            return Some(Vec::new());
+        };
         let one = matching.len() == 1;
         let sight = Sight::new(place.place, self.names).of(place.view);
         let compiled: Vec<_> = matching
@@ -85,11 +110,18 @@ impl PipelineChecks<'_, '_> {
             .map(|(position, keys)| {
                 let at = if one { at.clone() } else { at.index(position) };
                 if keys.is_empty() {
-                    self.checks.error(Code::RuleSteps, &at, |report| report.message("a match without a path finds everything"));
+                    self.checks.error(Code::RuleSteps, &at, |report| {
+                        report.message("a match without a path finds everything")
+                    });
                     return None;
                 }
                 if let Some(sink) = sink {
-                    self.can_be_found(&at, flow, keys.keys().map(definition::PathText::as_str).collect(), sink);
+                    self.can_be_found(
+                        &at,
+                        flow,
+                        keys.keys().map(definition::PathText::as_str).collect(),
+                        sink,
+                    );
                 }
                 let keys: Vec<_> = keys
                     .iter()
@@ -100,11 +132,18 @@ impl PipelineChecks<'_, '_> {
                             None => self.checks.path(&at, path),
                         };
                         let ours = self.match_input(&at, input, place, sight);
-                        let find = sink.and_then(|sink| sink.find.iter().position(|(by, _)| by == path.as_str()));
-                        Some(MatchKey { theirs: theirs?, ours: ours?, find })
+                        let find =
+                            sink.and_then(|sink| sink.find.iter().position(|(by, _)| by == path.as_str()));
+                        Some(MatchKey {
+                            theirs: theirs?,
+                            ours: ours?,
+                            find,
+                        })
                     })
                     .collect();
-                Some(Match { keys: keys.into_iter().collect::<Option<_>>()? })
+                Some(Match {
+                    keys: keys.into_iter().collect::<Option<_>>()?,
+                })
             })
             .collect();
         compiled.into_iter().collect()
@@ -112,13 +151,24 @@ impl PipelineChecks<'_, '_> {
 
     fn can_be_found(&self, at: &Pointer, flow: &Flow, paths: Vec<&str>, sink: &StreamFacts) {
         let by_key = |path: &&str| sink.can_get && sink.key.as_deref() == Some(*path);
-        if paths.iter().any(|path| by_key(path) || sink.find.iter().any(|(by, _)| by == path)) {
+        if paths
+            .iter()
+            .any(|path| by_key(path) || sink.find.iter().any(|(by, _)| by == path))
+        {
             return;
         }
         self.checks.error(Code::NotFindable, at, |report| {
             report
-                .message(format!("`{}` cannot be found by {}; it can by {}", flow.to, list(paths.iter().copied()), found_by(sink)))
-                .did_you_mean(paths.first().copied().unwrap_or_default(), sink.find.iter().map(|(by, _)| by.as_str()))
+                .message(format!(
+                    "`{}` cannot be found by {}; it can by {}",
+                    flow.to,
+                    list(paths.iter().copied()),
+                    found_by(sink)
+                ))
+                .did_you_mean(
+                    paths.first().copied().unwrap_or_default(),
+                    sink.find.iter().map(|(by, _)| by.as_str()),
+                )
         });
     }
 
@@ -133,7 +183,9 @@ impl PipelineChecks<'_, '_> {
             (Some(value), None) => {
                 if input.key.is_some() {
                     self.checks.error(Code::RuleSteps, &at.key("key"), |report| {
-                        report.message("`key` means something only beside `link`").at_key()
+                        report
+                            .message("`key` means something only beside `link`")
+                            .at_key()
                     });
                 }
                 Some(match self.checks.source(&at.key("value"), value, sight)? {
@@ -141,11 +193,17 @@ impl PipelineChecks<'_, '_> {
                     Source::Compute(template) => MatchValue::Compute(template),
                 })
             }
-            (None, Some(flow)) => self.link(at, flow, input.key.as_ref(), None, place).map(MatchValue::Link),
+            (None, Some(flow)) => self
+                .link(at, flow, input.key.as_ref(), None, place)
+                .map(MatchValue::Link),
             (value, _) => {
                 let found = if value.is_some() { "both" } else { "neither" };
                 self.checks.error(Code::RuleSteps, at, |report| {
-                    report.message(format!("a path is matched by one of `value` and `link`, found {found}")).at_key()
+                    report
+                        .message(format!(
+                            "a path is matched by one of `value` and `link`, found {found}"
+                        ))
+                        .at_key()
                 });
                 None
             }
@@ -161,20 +219,32 @@ impl PipelineChecks<'_, '_> {
         source: Option<&StreamFacts>,
     ) -> Option<FlowId> {
         let id = self.flow_id(at, of)?;
-        let (Some(parent), Some(source)) = (self.definition.flows.get(of), source) else { return Some(id) };
+        let (Some(parent), Some(source)) = (self.definition.flows.get(of), source) else {
+            return Some(id);
+        };
         let connection = flow.from.split_once('.').map_or("", |(connection, _)| connection);
-        let wanted = source.parent.as_ref().map(|parent| format!("{connection}.{parent}"));
+        let wanted = source
+            .parent
+            .as_ref()
+            .map(|parent| format!("{connection}.{parent}"));
         if wanted.as_ref() == Some(&parent.from) {
             return Some(id);
         }
-        self.checks.error(Code::WrongChildren, at, |report| match &wanted {
-            Some(wanted) => report
-                .message(format!("records of `{}` are children of `{wanted}`, and the flow `{of}` reads `{}`", flow.from, parent.from))
-                .hint("name a flow that reads the parents"),
-            None => report
-                .message(format!("records of `{}` have no parents, so they are nobody's children", flow.from))
-                .hint("leave out `of`, or describe the parent in the connector's stream"),
-        });
+        self.checks
+            .error(Code::WrongChildren, at, |report| match &wanted {
+                Some(wanted) => report
+                    .message(format!(
+                        "records of `{}` are children of `{wanted}`, and the flow `{of}` reads `{}`",
+                        flow.from, parent.from
+                    ))
+                    .hint("name a flow that reads the parents"),
+                None => report
+                    .message(format!(
+                        "records of `{}` have no parents, so they are nobody's children",
+                        flow.from
+                    ))
+                    .hint("leave out `of`, or describe the parent in the connector's stream"),
+            });
         None
     }
 }

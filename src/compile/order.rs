@@ -18,14 +18,19 @@ pub(super) fn flow_order(checks: &Checks<'_>, pipeline: &definition::Pipeline) -
         .map(|(name, flow)| {
             let at = Pointer::root().key("flows").key(name);
             let named = references(&at, flow).into_iter();
-            named.filter(|(other, _)| *other != name).filter_map(|(other, at)| Some((flows.get_index_of(other)?, at))).collect()
+            named
+                .filter(|(other, _)| *other != name)
+                .filter_map(|(other, at)| Some((flows.get_index_of(other)?, at)))
+                .collect()
         })
         .collect();
     let mut done: Vec<usize> = Vec::new();
     let mut waiting: BTreeSet<usize> = (0..flows.len()).collect();
     while !waiting.is_empty() {
         let is_ready = |flow: &usize| {
-            needs.get(*flow).is_some_and(|needs| needs.iter().all(|(other, _)| done.contains(other)))
+            needs
+                .get(*flow)
+                .is_some_and(|needs| needs.iter().all(|(other, _)| done.contains(other)))
         };
         let ready = waiting.iter().copied().find(is_ready);
         let chosen = ready.or_else(|| waiting.first().copied());
@@ -40,7 +45,10 @@ pub(super) fn flow_order(checks: &Checks<'_>, pipeline: &definition::Pipeline) -
     }
     let mut order = IndexMap::new();
     for (name, position) in flows.keys().zip(0..) {
-        order.insert(name.clone(), done.iter().position(|flow| *flow == position).unwrap_or(position));
+        order.insert(
+            name.clone(),
+            done.iter().position(|flow| *flow == position).unwrap_or(position),
+        );
     }
     order
 }
@@ -57,7 +65,9 @@ fn report_cycle(
     let mut at = start;
     // Every flow that waits needs one that waits, so this walk meets one of its own steps.
     let begin = loop {
-        let next = needs.get(at).and_then(|needs| needs.iter().find(|(other, _)| !done.contains(other)));
+        let next = needs
+            .get(at)
+            .and_then(|needs| needs.iter().find(|(other, _)| !done.contains(other)));
         let Some((next, place)) = next else { return };
         places.push(place.clone());
         if let Some(begin) = path.iter().position(|flow| flow == next) {
@@ -67,13 +77,25 @@ fn report_cycle(
         at = *next;
     };
     let circle = path.get(begin..).unwrap_or_default();
-    let names: Vec<&String> =
-        circle.iter().chain(circle.first()).filter_map(|flow| pipeline.flows.get_index(*flow)).map(|(name, _)| name).collect();
-    let chain = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" waits for ");
-    let Some((first, others)) = places.get(begin..).and_then(<[Pointer]>::split_first) else { return };
+    let names: Vec<&String> = circle
+        .iter()
+        .chain(circle.first())
+        .filter_map(|flow| pipeline.flows.get_index(*flow))
+        .map(|(name, _)| name)
+        .collect();
+    let chain = names
+        .iter()
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(" waits for ");
+    let Some((first, others)) = places.get(begin..).and_then(<[Pointer]>::split_first) else {
+        return;
+    };
     checks.error(Code::FlowCycle, first, |report| {
         let report = report.message(format!("these flows can never run: {chain}"));
-        others.iter().fold(report, |report, place| report.label(place.as_str(), "and waits here"))
+        others.iter().fold(report, |report, place| {
+            report.label(place.as_str(), "and waits here")
+        })
     });
 }
 
@@ -82,7 +104,11 @@ fn references<'f>(at: &Pointer, flow: &'f Flow) -> Vec<(&'f String, Pointer)> {
     let mut found = Vec::new();
     found.extend(flow.of.iter().map(|other| (other, at.key("of"))));
     for (name, rule) in &flow.fields {
-        found.extend(rule.link.iter().map(|other| (other, at.key("fields").key(name).key("link"))));
+        found.extend(
+            rule.link
+                .iter()
+                .map(|other| (other, at.key("fields").key(name).key("link"))),
+        );
     }
     let at = at.key("match");
     let attempts = flow.matching.iter().flat_map(|matching| matching.iter());
@@ -90,7 +116,12 @@ fn references<'f>(at: &Pointer, flow: &'f Flow) -> Vec<(&'f String, Pointer)> {
     for (position, attempt) in attempts.enumerate() {
         let at = if one { at.clone() } else { at.index(position) };
         for (path, value) in attempt {
-            found.extend(value.link.iter().map(|other| (other, at.key(path.as_str()).key("link"))));
+            found.extend(
+                value
+                    .link
+                    .iter()
+                    .map(|other| (other, at.key(path.as_str()).key("link"))),
+            );
         }
     }
     found

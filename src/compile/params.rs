@@ -28,14 +28,19 @@ pub(super) fn compile_params(
                 let value = Json::String(text.clone());
                 typed(&param.value_type, &value).unwrap_or_else(|expected| {
                     checks.error(Code::SettingType, &at, |report| {
-                        report.message(format!("`--set {name}={text}` is not {expected}")).at_key()
+                        report
+                            .message(format!("`--set {name}={text}` is not {expected}"))
+                            .at_key()
                     });
                     Json::Null
                 })
             }
             (None, Some(default)) => typed(&param.value_type, &default.0).unwrap_or_else(|expected| {
                 checks.error(Code::SettingType, &at.key("default"), |report| {
-                    report.message(format!("the default is {}, and the param's type asks for {expected}", kind(&default.0)))
+                    report.message(format!(
+                        "the default is {}, and the param's type asks for {expected}",
+                        kind(&default.0)
+                    ))
                 });
                 Json::Null
             }),

@@ -5,7 +5,7 @@ use std::path::Path as FilePath;
 
 use super::checks::Checks;
 use super::compiled::{Pipeline, SnapshotPolicy};
-use super::connections::{ConnectionFacts, ConnectorFiles, Connections};
+use super::connections::{ConnectionFacts, Connections, ConnectorFiles};
 use super::given::given_views;
 use super::order::flow_order;
 use super::params::compile_params;
@@ -40,10 +40,18 @@ pub(super) fn compile(
     let diagnostics = RefCell::new(diagnostics);
     let names = Names {
         params: pipeline.params.keys().cloned().collect(),
-        connections: pipeline.connections.iter().map(|(name, connection)| (name.clone(), files.settings(connection))).collect(),
+        connections: pipeline
+            .connections
+            .iter()
+            .map(|(name, connection)| (name.clone(), files.settings(connection)))
+            .collect(),
         settings: Vec::new(),
     };
-    let severity = if options.require_environment { Severity::Error } else { Severity::Warning };
+    let severity = if options.require_environment {
+        Severity::Error
+    } else {
+        Severity::Warning
+    };
     let params = compile_params(&checks, pipeline, options.set, severity);
     let records = RecordFiles::default();
     let connections = Connections {
@@ -59,7 +67,9 @@ pub(super) fn compile(
     let connections: Vec<ConnectionFacts> = pipeline
         .connections
         .iter()
-        .map(|(name, connection)| connections.connection(&Pointer::root().key("connections").key(name), name, connection))
+        .map(|(name, connection)| {
+            connections.connection(&Pointer::root().key("connections").key(name), name, connection)
+        })
         .collect();
     let types = compile_types(&checks, pipeline);
     let parts = PipelineChecks {
@@ -72,15 +82,22 @@ pub(super) fn compile(
         given: given_views(pipeline, &connections),
         used: Used::default(),
     };
-    let enums = pipeline.enums.iter().map(|(name, table)| super::enums::compile_enum(name, table)).collect();
+    let enums = pipeline
+        .enums
+        .iter()
+        .map(|(name, table)| super::enums::compile_enum(name, table))
+        .collect();
     let lookups: Vec<_> = pipeline
         .lookups
         .iter()
         .enumerate()
         .map(|(id, (name, lookup))| parts.lookup(id, name, lookup))
         .collect();
-    let flows: Vec<_> =
-        pipeline.flows.iter().map(|(name, flow)| (parts.flow_ids.get(name).copied(), parts.flow(name, flow))).collect();
+    let flows: Vec<_> = pipeline
+        .flows
+        .iter()
+        .map(|(name, flow)| (parts.flow_ids.get(name).copied(), parts.flow(name, flow)))
+        .collect();
     parts.silent_lookups();
     parts.lookup_cycles();
     parts.unused();
@@ -88,7 +105,10 @@ pub(super) fn compile(
     let mut diagnostics = diagnostics.into_inner();
     diagnostics.append(checks.take());
     let compiled = || {
-        let mut flows: Vec<_> = flows.into_iter().map(|(id, flow)| Some((id?, flow?))).collect::<Option<_>>()?;
+        let mut flows: Vec<_> = flows
+            .into_iter()
+            .map(|(id, flow)| Some((id?, flow?)))
+            .collect::<Option<_>>()?;
         flows.sort_by_key(|(id, _)| *id);
         let mut sources = files.sources();
         sources.extend(records.sources());
@@ -96,7 +116,10 @@ pub(super) fn compile(
             name: pipeline.pipeline.clone(),
             digest: digest(document.text()),
             sources,
-            connections: connections.into_iter().map(|facts| facts.compiled).collect::<Option<_>>()?,
+            connections: connections
+                .into_iter()
+                .map(|facts| facts.compiled)
+                .collect::<Option<_>>()?,
             params: Value::clone(&params),
             enums,
             lookups: lookups.into_iter().collect::<Option<_>>()?,

@@ -56,16 +56,22 @@ impl PipelineChecks<'_, '_> {
         let root = Pointer::root();
         let Some((connection, stream)) = text.split_once('.') else {
             self.checks.error(Code::UnknownStream, at, |report| {
-                let report = report.message(format!("`{text}` is no stream: a stream is named with its connection, as `connection.stream`"));
+                let report = report.message(format!(
+                    "`{text}` is no stream: a stream is named with its connection, as `connection.stream`"
+                ));
                 match self.connections.iter().find(|facts| facts.name == text) {
-                    Some(facts) => report.hint(format!("did you mean {}?", list(stream_names(facts).iter().map(String::as_str)))),
+                    Some(facts) => report.hint(format!(
+                        "did you mean {}?",
+                        list(stream_names(facts).iter().map(String::as_str))
+                    )),
                     None => report,
                 }
             });
             return None;
         };
         let position = self.connections.iter().position(|facts| facts.name == connection);
-        let Some((position, facts)) = position.and_then(|position| Some((position, self.connections.get(position)?)))
+        let Some((position, facts)) =
+            position.and_then(|position| Some((position, self.connections.get(position)?)))
         else {
             if !self.checks.is_omitted(&root.key("connections").key(connection)) {
                 let known: Vec<&str> = self.connections.iter().map(|facts| facts.name.as_str()).collect();
@@ -81,7 +87,10 @@ impl PipelineChecks<'_, '_> {
         };
         let streams = facts.streams.as_ref()?;
         let Some(found) = streams.iter().position(|facts| facts.name == stream) else {
-            if !self.checks.is_omitted(&root.key("connections").key(connection).key("streams").key(stream)) {
+            if !self
+                .checks
+                .is_omitted(&root.key("connections").key(connection).key("streams").key(stream))
+            {
                 let known: Vec<&str> = streams.iter().map(|facts| facts.name.as_str()).collect();
                 self.checks.error(Code::UnknownStream, at, |report| {
                     report
@@ -93,31 +102,62 @@ impl PipelineChecks<'_, '_> {
             }
             return None;
         };
-        Some((StreamRef { connection: position, stream: found }, streams.get(found)?))
+        Some((
+            StreamRef {
+                connection: position,
+                stream: found,
+            },
+            streams.get(found)?,
+        ))
     }
 
     /// The facts of a stream that was resolved.
     pub(super) fn facts(&self, stream: StreamRef) -> Option<&StreamFacts> {
-        self.connections.get(stream.connection)?.streams.as_ref()?.get(stream.stream)
+        self.connections
+            .get(stream.connection)?
+            .streams
+            .as_ref()?
+            .get(stream.stream)
     }
 
     /// Resolves the name of an enum table.
     pub(super) fn enum_id(&self, at: &Pointer, name: &str) -> Option<EnumId> {
-        let id = self.resolve(at, name, "enums", "enum table", Code::UnknownEnum, &self.definition.enums)?;
+        let id = self.resolve(
+            at,
+            name,
+            "enums",
+            "enum table",
+            Code::UnknownEnum,
+            &self.definition.enums,
+        )?;
         self.used.enums.borrow_mut().insert(id);
         Some(id)
     }
 
     /// Resolves the name of a lookup.
     pub(super) fn lookup_id(&self, at: &Pointer, name: &str) -> Option<LookupId> {
-        let id = self.resolve(at, name, "lookups", "lookup", Code::UnknownLookup, &self.definition.lookups)?;
+        let id = self.resolve(
+            at,
+            name,
+            "lookups",
+            "lookup",
+            Code::UnknownLookup,
+            &self.definition.lookups,
+        )?;
         self.used.lookups.borrow_mut().insert(id);
         Some(id)
     }
 
     /// Resolves the name of a flow to its position in the order in which flows run.
     pub(super) fn flow_id(&self, at: &Pointer, name: &str) -> Option<FlowId> {
-        self.resolve(at, name, "flows", "flow", Code::UnknownFlow, &self.definition.flows)?;
+        self.resolve(
+            at,
+            name,
+            "flows",
+            "flow",
+            Code::UnknownFlow,
+            &self.definition.flows,
+        )?;
         self.flow_ids.get(name).copied()
     }
 
@@ -134,7 +174,9 @@ impl PipelineChecks<'_, '_> {
         if found.is_none() && !self.checks.is_omitted(&Pointer::root().key(section).key(name)) {
             let names = known.keys().map(String::as_str);
             self.checks.error(code, at, |report| {
-                let report = report.message(format!("the pipeline has no {what} `{name}`")).did_you_mean(name, names.clone());
+                let report = report
+                    .message(format!("the pipeline has no {what} `{name}`"))
+                    .did_you_mean(name, names.clone());
                 if known.is_empty() {
                     report.note(format!("it has no `{section}`"))
                 } else {
@@ -148,5 +190,7 @@ impl PipelineChecks<'_, '_> {
 
 fn stream_names(facts: &ConnectionFacts) -> Vec<String> {
     let streams = facts.streams.iter().flatten();
-    streams.map(|stream| format!("{}.{}", facts.name, stream.name)).collect()
+    streams
+        .map(|stream| format!("{}.{}", facts.name, stream.name))
+        .collect()
 }

@@ -44,9 +44,9 @@ impl PipelineChecks<'_, '_> {
             let at = at.key(path.as_str());
             let kind = privacy_kind(pii);
             let own = steps(path.as_str());
-            let looser = inherited
-                .iter()
-                .find(|(inherited, other)| own.starts_with(&steps(inherited)) && tightness(kind) < tightness(*other));
+            let looser = inherited.iter().find(|(inherited, other)| {
+                own.starts_with(&steps(inherited)) && tightness(kind) < tightness(*other)
+            });
             if let Some((inherited, other)) = looser {
                 self.checks.error(Code::PiiLoosened, &at, |report| {
                     report
@@ -54,13 +54,23 @@ impl PipelineChecks<'_, '_> {
                         .hint("leave it out, or change it in the connector")
                 });
             }
-            rules.push(self.checks.path_into(&at, path, view).map(|path| Privacy { path, kind }));
+            rules.push(
+                self.checks
+                    .path_into(&at, path, view)
+                    .map(|path| Privacy { path, kind }),
+            );
         }
         rules.into_iter().collect()
     }
 
     /// Rules that read what the connector removes.
-    pub(super) fn never_read(&self, at: &Pointer, flow: &definition::Flow, source: &StreamFacts, rows: &[Row]) {
+    pub(super) fn never_read(
+        &self,
+        at: &Pointer,
+        flow: &definition::Flow,
+        source: &StreamFacts,
+        rows: &[Row],
+    ) {
         for row in rows {
             let mut read = Reads::default();
             read.row(row);
@@ -96,7 +106,9 @@ pub(super) fn private_targets(flow: &Flow, sink: Option<&StreamFacts>) -> Vec<(S
         read.row(row);
         let inputs = flow.privacy.iter().filter(|rule| {
             let private = steps(rule.path.source());
-            read.paths.iter().any(|path| path.starts_with(&private) || private.starts_with(path))
+            read.paths
+                .iter()
+                .any(|path| path.starts_with(&private) || private.starts_with(path))
         });
         let target: Vec<Step> = row.target.segments.iter().cloned().map(Step::Name).collect();
         let own = sink.iter().flat_map(|sink| &sink.private).filter(|(path, _)| {
@@ -104,7 +116,10 @@ pub(super) fn private_targets(flow: &Flow, sink: Option<&StreamFacts>) -> Vec<(S
             target.starts_with(&private) || private.starts_with(&target)
         });
         let kinds = inputs.map(|rule| rule.kind).chain(own.map(|(_, kind)| *kind));
-        if let Some(kind) = kinds.max_by_key(|kind| tightness(*kind)).filter(|kind| *kind != PrivacyKind::Keep) {
+        if let Some(kind) = kinds
+            .max_by_key(|kind| tightness(*kind))
+            .filter(|kind| *kind != PrivacyKind::Keep)
+        {
             found.push((row.target.name.clone(), kind));
         }
     }

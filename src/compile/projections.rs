@@ -7,20 +7,26 @@ use crate::expression::{Path, Projection, Template};
 
 /// Everything that rules, conditions, joins and matches read, and the record's key.
 pub(super) fn projection(flow: &Flow, source: Option<&StreamFacts>, key: Option<Path>) -> Projection {
-    let mut reads = Reading { projection: Projection::new() };
+    let mut reads = Reading {
+        projection: Projection::new(),
+    };
     key.iter().for_each(|path| reads.path(path));
     for chain in source.iter().flat_map(|source| &source.conditions) {
         reads.projection.add_variable(chain.get(1..).unwrap_or_default());
     }
     flow.rows.iter().for_each(|row| reads.row(row));
-    flow.conditions.iter().for_each(|condition| reads.path(&condition.path));
+    flow.conditions
+        .iter()
+        .for_each(|condition| reads.path(&condition.path));
     flow.when.iter().for_each(|when| reads.template(when));
     for join in &flow.joins {
         reads.input(&join.input);
         join.when.iter().for_each(|when| reads.template(when));
     }
     for key in flow.matches.iter().flat_map(|attempt| &attempt.keys) {
-        match_source(&key.ours).iter().for_each(|source| reads.source(source));
+        match_source(&key.ours)
+            .iter()
+            .for_each(|source| reads.source(source));
     }
     if let Some(one_per) = &flow.one_per {
         reads.source(&one_per.same);

@@ -46,12 +46,16 @@ impl RecordFiles {
             Ok(ReadSchema { schema, files }) => {
                 for (file, text) in files {
                     let name = FilePath::new(name).with_file_name(file.file_name().unwrap_or_default());
-                    self.sources.borrow_mut().insert(name.display().to_string(), digest(&text));
+                    self.sources
+                        .borrow_mut()
+                        .insert(name.display().to_string(), digest(&text));
                 }
                 Some(Arc::new(schema))
             }
             Err(error) => {
-                checks.error(Code::BadRecordSchema, at, |report| report.message(error.to_string()));
+                checks.error(Code::BadRecordSchema, at, |report| {
+                    report.message(error.to_string())
+                });
                 None
             }
         };
@@ -61,7 +65,11 @@ impl RecordFiles {
 
     /// Name and digest of every schema file that was read.
     pub(super) fn sources(&self) -> Vec<(String, String)> {
-        self.sources.borrow().iter().map(|(name, digest)| (name.clone(), digest.clone())).collect()
+        self.sources
+            .borrow()
+            .iter()
+            .map(|(name, digest)| (name.clone(), digest.clone()))
+            .collect()
     }
 }
 
@@ -78,7 +86,10 @@ fn search(named_by: &FilePath, name: &str) -> Option<PathBuf> {
     }
     // A relative folder has fewer ancestors than the folders that really lie above it.
     let folder = std::path::absolute(&folder).unwrap_or(folder);
-    folder.ancestors().map(|above| above.join("schemas").join(name)).find(|path| path.is_file())
+    folder
+        .ancestors()
+        .map(|above| above.join("schemas").join(name))
+        .find(|path| path.is_file())
 }
 
 #[cfg(test)]
@@ -93,9 +104,15 @@ mod tests {
         std::fs::create_dir_all(root.join("mappings/connectors/records")).unwrap();
         std::fs::write(root.join("schemas/records/a.json"), "{}").unwrap();
         let connector = root.join("mappings/connectors/x.yaml");
-        assert_eq!(search(&connector, "records/a.json"), Some(root.join("schemas/records/a.json")));
+        assert_eq!(
+            search(&connector, "records/a.json"),
+            Some(root.join("schemas/records/a.json"))
+        );
         std::fs::write(root.join("mappings/connectors/records/a.json"), "{}").unwrap();
-        assert_eq!(search(&connector, "records/a.json"), Some(root.join("mappings/connectors/records/a.json")));
+        assert_eq!(
+            search(&connector, "records/a.json"),
+            Some(root.join("mappings/connectors/records/a.json"))
+        );
         assert_eq!(search(&connector, "records/b.json"), None);
     }
 }

@@ -39,7 +39,10 @@ pub(super) struct Nowhere {
 impl RecordView {
     /// Records of a stream.
     pub(super) fn new(schema: Option<Arc<RecordSchema>>) -> Self {
-        RecordView { schema, ..Self::default() }
+        RecordView {
+            schema,
+            ..Self::default()
+        }
     }
 
     /// The same with something joined under a name.
@@ -57,7 +60,11 @@ impl RecordView {
         let known = name.is_empty() || self.schema.as_ref()?.fields.contains_key(&name);
         known.then(|| RecordView {
             schema: self.schema.clone(),
-            joined: if steps.is_empty() { self.joined.clone() } else { Vec::new() },
+            joined: if steps.is_empty() {
+                self.joined.clone()
+            } else {
+                Vec::new()
+            },
             prefix: name,
         })
     }
@@ -65,9 +72,14 @@ impl RecordView {
     /// The field at these steps, `None` where the schema does not list it but allows it.
     pub(super) fn field(&self, steps: &[Step]) -> Result<Option<&FieldSchema>, Nowhere> {
         if let Some((view, rest)) = self.joined_at(steps) {
-            return view.field(rest).map_err(|nowhere| Nowhere { step: nowhere.step + 1, ..nowhere });
+            return view.field(rest).map_err(|nowhere| Nowhere {
+                step: nowhere.step + 1,
+                ..nowhere
+            });
         }
-        let Some(schema) = &self.schema else { return Ok(None) };
+        let Some(schema) = &self.schema else {
+            return Ok(None);
+        };
         let mut name = self.prefix.clone();
         let mut found = schema.fields.get(&name);
         for (position, step) in steps.iter().enumerate() {
@@ -89,7 +101,9 @@ impl RecordView {
     }
 
     fn joined_at<'s, 'p>(&'s self, steps: &'p [Step]) -> Option<(&'s RecordView, &'p [Step])> {
-        let (Step::Name(first), rest) = steps.split_first()? else { return None };
+        let (Step::Name(first), rest) = steps.split_first()? else {
+            return None;
+        };
         let (_, view) = self.joined.iter().find(|(name, _)| name == first)?;
         Some((view, rest))
     }
@@ -106,23 +120,42 @@ impl RecordView {
         let is = |kind: &str| field.is_some_and(|field| field.types.iter().any(|other| other == kind));
         let reason = match step {
             Step::Name(member) if is("array") && !is("object") => {
-                format!("`{name}` is a list: write `{name}[*].{member}` for every element's, `{name}[0].{member}` for the first one's")
+                format!(
+                    "`{name}` is a list: write `{name}[*].{member}` for every element's, `{name}[0].{member}` for the first one's"
+                )
             }
-            Step::Name(_) if field.is_some() && !is("object") => format!("`{name}` is {kinds}, so nothing stands below it"),
+            Step::Name(_) if field.is_some() && !is("object") => {
+                format!("`{name}` is {kinds}, so nothing stands below it")
+            }
             Step::Name(member) if name.is_empty() => format!("the record has no `{member}`"),
             Step::Name(member) => format!("`{name}` has no `{member}`"),
             Step::Element => format!("`{name}` is {kinds}, not a list"),
         };
         let mut known = Vec::new();
         if matches!(step, Step::Name(_)) {
-            let prefix = if name.is_empty() { String::new() } else { format!("{name}.") };
-            let members = schema.fields.keys().filter_map(|field| field.strip_prefix(&prefix));
-            known.extend(members.filter(|member| !member.contains(['.', '['])).map(str::to_owned));
+            let prefix = if name.is_empty() {
+                String::new()
+            } else {
+                format!("{name}.")
+            };
+            let members = schema
+                .fields
+                .keys()
+                .filter_map(|field| field.strip_prefix(&prefix));
+            known.extend(
+                members
+                    .filter(|member| !member.contains(['.', '[']))
+                    .map(str::to_owned),
+            );
             if name == self.prefix {
                 known.extend(self.joined.iter().map(|(name, _)| name.clone()));
             }
         }
-        Nowhere { step: position, reason, known }
+        Nowhere {
+            step: position,
+            reason,
+            known,
+        }
     }
 }
 
@@ -149,7 +182,10 @@ pub(super) fn path_steps(path: &str) -> (Vec<(Step, std::ops::Range<usize>)>, bo
     let mut rest = path.strip_prefix('$').unwrap_or(path);
     loop {
         let start = path.len() - rest.len();
-        let (step, length) = if let Some(name) = rest.strip_prefix('.').filter(|name| !name.starts_with(['.', '*'])) {
+        let (step, length) = if let Some(name) = rest
+            .strip_prefix('.')
+            .filter(|name| !name.starts_with(['.', '*']))
+        {
             let length = name.find(['.', '[', ' ']).unwrap_or(name.len());
             (Step::Name(name[..length].to_owned()), length + 1)
         } else if rest.starts_with("[*]") {
@@ -175,7 +211,8 @@ fn bracket(text: &str) -> Option<(Step, usize)> {
     let name = text.get(1..)?;
     let end = name.find(quote)?;
     let name = name.get(..end)?;
-    (!name.contains('\\') && text.get(end + 2..)?.starts_with(']')).then(|| (Step::Name(name.to_owned()), end + 2))
+    (!name.contains('\\') && text.get(end + 2..)?.starts_with(']'))
+        .then(|| (Step::Name(name.to_owned()), end + 2))
 }
 
 /// The steps of names alone, as templates have them.
@@ -193,17 +230,29 @@ mod tests {
     }
 
     fn view() -> RecordView {
-        let text = |types: &str| FieldSchema { types: vec![types.to_owned()], ..FieldSchema::default() };
+        let text = |types: &str| FieldSchema {
+            types: vec![types.to_owned()],
+            ..FieldSchema::default()
+        };
         let fields = [
             ("subject", text("string")),
-            ("custom", FieldSchema { open: true, ..text("object") }),
+            (
+                "custom",
+                FieldSchema {
+                    open: true,
+                    ..text("object")
+                },
+            ),
             ("emails", text("array")),
             ("emails[]", text("object")),
             ("emails[].email", text("string")),
             ("owner", text("object")),
             ("owner.id", text("string")),
         ];
-        let fields = fields.into_iter().map(|(name, field)| (name.to_owned(), field)).collect();
+        let fields = fields
+            .into_iter()
+            .map(|(name, field)| (name.to_owned(), field))
+            .collect();
         let mut view = RecordView::new(Some(Arc::new(RecordSchema { fields, open: false })));
         view.join("order", RecordView::default());
         view
@@ -213,7 +262,13 @@ mod tests {
     fn paths_are_taken_apart_as_far_as_they_are_plain() {
         let name = |text: &str| Step::Name(text.to_owned());
         assert_eq!(names("$"), (vec![], true));
-        assert_eq!(names("$.a['b c'][0].d[*]"), (vec![name("a"), name("b c"), Step::Element, name("d"), Step::Element], true));
+        assert_eq!(
+            names("$.a['b c'][0].d[*]"),
+            (
+                vec![name("a"), name("b c"), Step::Element, name("d"), Step::Element],
+                true
+            )
+        );
         assert_eq!(names("$.a[?@.b == 1].c"), (vec![name("a")], false));
         assert_eq!(names("$..a"), (vec![], false));
         assert_eq!(names("$.*"), (vec![], false));
@@ -233,8 +288,18 @@ mod tests {
         assert_eq!((nowhere.step, nowhere.known), (1, vec!["id".to_owned()]));
         let nowhere = at("$.subjet").unwrap_err();
         assert!(nowhere.known.contains(&"subject".to_owned()) && nowhere.known.contains(&"order".to_owned()));
-        assert!(at("$.emails.email").unwrap_err().reason.contains("emails[*].email"));
-        assert!(at("$.subject.x").unwrap_err().reason.contains("nothing stands below"));
+        assert!(
+            at("$.emails.email")
+                .unwrap_err()
+                .reason
+                .contains("emails[*].email")
+        );
+        assert!(
+            at("$.subject.x")
+                .unwrap_err()
+                .reason
+                .contains("nothing stands below")
+        );
     }
 
     #[test]

@@ -50,7 +50,10 @@ impl PipelineChecks<'_, '_> {
         place: RowPlace<'_>,
     ) -> Option<Vec<Row>> {
         self.targets_apart(at, fields);
-        let rows: Vec<_> = fields.iter().map(|(name, rule)| self.row(&at.key(name), name, rule, place)).collect();
+        let rows: Vec<_> = fields
+            .iter()
+            .map(|(name, rule)| self.row(&at.key(name), name, rule, place))
+            .collect();
         rows.into_iter().collect()
     }
 
@@ -61,11 +64,19 @@ impl PipelineChecks<'_, '_> {
         let field = target.as_ref().and_then(|(_, field)| *field);
         self.words_fit(at, rule);
 
-        let when = rule.when.as_ref().map(|when| self.checks.template(&at.key("when"), when.as_str(), sight));
+        let when = rule
+            .when
+            .as_ref()
+            .map(|when| self.checks.template(&at.key("when"), when.as_str(), sight));
         let target_type = self.target_type(&at.key("type"), name, rule, field);
-        let is_list = target_type.as_ref().is_some_and(|kind| matches!(kind, TargetType::List | TargetType::Json));
+        let is_list = target_type
+            .as_ref()
+            .is_some_and(|kind| matches!(kind, TargetType::List | TargetType::Json));
         let input = self.input(at, rule, place, sight, step, is_list);
-        let default = rule.default.as_ref().map(|default| self.checks.shape(&at.key("default"), default, sight));
+        let default = rule
+            .default
+            .as_ref()
+            .map(|default| self.checks.shape(&at.key("default"), default, sight));
         let enumeration = rule.enum_table.as_ref().map(|table| {
             Some(EnumUse {
                 table: self.enum_id(&at.key("enum"), table)?,
@@ -73,7 +84,10 @@ impl PipelineChecks<'_, '_> {
                 on_unknown: rule.on_unknown.as_ref().map(on_unknown),
             })
         });
-        let lookup = rule.lookup.as_ref().map(|lookup| self.lookup_use(at, lookup, rule, place));
+        let lookup = rule
+            .lookup
+            .as_ref()
+            .map(|lookup| self.lookup_use(at, lookup, rule, place));
         let then = self.then(at, rule, step);
         let max_length = self.max_length(at, name, rule, field);
         if let Some(field) = field {
@@ -107,7 +121,9 @@ impl PipelineChecks<'_, '_> {
             then: then?,
             target_type: target_type?,
             on_null: null,
-            required: rule.required.unwrap_or_else(|| field.is_some_and(|field| field.required)),
+            required: rule
+                .required
+                .unwrap_or_else(|| field.is_some_and(|field| field.required)),
             max_length: max_length?,
             write: rule.write.as_ref().map_or(place.write, write_policy),
             pointer: at.as_str().to_owned(),
@@ -125,7 +141,9 @@ impl PipelineChecks<'_, '_> {
         if rule.then.is_some() && rule.each_as.is_some() && shapes_result(rule) {
             self.checks.error(Code::RuleSteps, &at.key("as"), |report| {
                 report
-                    .message("beside `enum` or `lookup`, `as` shapes what those made, and `then` does so already")
+                    .message(
+                        "beside `enum` or `lookup`, `as` shapes what those made, and `then` does so already",
+                    )
                     .at_key()
                     .label(at.key("then").as_str(), "does so")
             });
@@ -149,12 +167,20 @@ impl PipelineChecks<'_, '_> {
             Some(action) => Some(self.on_none(&at.key("on_none"), action, Some(lookup))?),
             None => None,
         };
-        Some(LookupUse { lookup, on_none, on_many: rule.on_many.as_ref().map(on_many) })
+        Some(LookupUse {
+            lookup,
+            on_none,
+            on_many: rule.on_many.as_ref().map(on_many),
+        })
     }
 
     /// Remembers that a lookup is used.
     pub(super) fn note_use(&self, at: &Pointer, lookup: usize, says_none: bool, within: Option<usize>) {
-        let declared = self.definition.lookups.get_index(lookup).is_some_and(|(_, lookup)| lookup.on_none.is_some());
+        let declared = self
+            .definition
+            .lookups
+            .get_index(lookup)
+            .is_some_and(|(_, lookup)| lookup.on_none.is_some());
         if !says_none && !declared {
             self.used.silent.borrow_mut().push((lookup, at.clone()));
         }
@@ -166,8 +192,17 @@ impl PipelineChecks<'_, '_> {
     /// Whether a rule's lookup may give the key of a record that load creates.
     fn may_be_pending(&self, rule: &Rule) -> bool {
         let creates = |action: &definition::OnNone| matches!(action, definition::OnNone::Create(_));
-        let Some(lookup) = rule.lookup.as_ref().and_then(|name| self.definition.lookups.get(name)) else { return false };
-        rule.on_none.as_ref().or(lookup.on_none.as_ref()).is_some_and(creates)
+        let Some(lookup) = rule
+            .lookup
+            .as_ref()
+            .and_then(|name| self.definition.lookups.get(name))
+        else {
+            return false;
+        };
+        rule.on_none
+            .as_ref()
+            .or(lookup.on_none.as_ref())
+            .is_some_and(creates)
     }
 
     /// What `as` or `then` make of a value.
@@ -178,14 +213,17 @@ impl PipelineChecks<'_, '_> {
         sight: Sight<'_>,
     ) -> Option<Shape> {
         match &**output {
-            Output::Value(definition::Source::Template(text)) => {
-                self.checks.template(at, text.as_str(), sight).map(Shape::Template)
-            }
+            Output::Value(definition::Source::Template(text)) => self
+                .checks
+                .template(at, text.as_str(), sight)
+                .map(Shape::Template),
             Output::Value(definition::Source::Path(path)) => self.checks.path(at, path).map(Shape::Select),
             Output::Members(members) => {
                 let members: Vec<_> = members
                     .iter()
-                    .map(|(name, value)| Some((name.clone(), self.checks.shape(&at.key(name), value, sight)?)))
+                    .map(|(name, value)| {
+                        Some((name.clone(), self.checks.shape(&at.key(name), value, sight)?))
+                    })
                     .collect();
                 members.into_iter().collect::<Option<Vec<_>>>().map(Shape::Map)
             }
@@ -207,7 +245,9 @@ impl PipelineChecks<'_, '_> {
             let kinds = field.types.join("` or `");
             self.checks.error(Code::TypeDoesNotFit, at, |report| {
                 report
-                    .message(format!("`{target}` takes `{kinds}`, and `{name}` gives something else"))
+                    .message(format!(
+                        "`{target}` takes `{kinds}`, and `{name}` gives something else"
+                    ))
                     .hint("leave out `type`: the target's record schema says it already")
             });
         }
@@ -228,7 +268,11 @@ impl PipelineChecks<'_, '_> {
             Some(definition::OnTooLong::Reject) => {
                 if allowed.is_none() {
                     self.checks.warning(Code::ActionDoesNotFit, &at, |report| {
-                        report.message(format!("nothing is known of how long `{target}` may be, so nothing is ever too long")).at_key()
+                        report
+                            .message(format!(
+                                "nothing is known of how long `{target}` may be, so nothing is ever too long"
+                            ))
+                            .at_key()
                     });
                 }
                 Some(allowed.map(|length| (length, OnTooLong::Reject)))
@@ -236,17 +280,18 @@ impl PipelineChecks<'_, '_> {
             Some(definition::OnTooLong::Truncate(length)) => {
                 let length = usize::try_from(*length).unwrap_or(usize::MAX);
                 if length == 0 || allowed.is_some_and(|allowed| length > allowed) {
-                    self.checks.error(Code::ActionDoesNotFit, &at.key("truncate"), |report| {
-                        let report = report.message(if length == 0 {
-                            "nothing would be left of the text".to_owned()
-                        } else {
-                            format!("a text of {length} characters is still too long for `{target}`")
+                    self.checks
+                        .error(Code::ActionDoesNotFit, &at.key("truncate"), |report| {
+                            let report = report.message(if length == 0 {
+                                "nothing would be left of the text".to_owned()
+                            } else {
+                                format!("a text of {length} characters is still too long for `{target}`")
+                            });
+                            match allowed {
+                                Some(allowed) => report.hint(format!("cut it after {allowed} or less")),
+                                None => report,
+                            }
                         });
-                        match allowed {
-                            Some(allowed) => report.hint(format!("cut it after {allowed} or less")),
-                            None => report,
-                        }
-                    });
                     return None;
                 }
                 Some(Some((allowed.unwrap_or(length), OnTooLong::Truncate(length))))
@@ -264,7 +309,12 @@ impl PipelineChecks<'_, '_> {
             let mut constants = Vec::new();
             if rule.enum_table.is_none() {
                 constants.extend(rule.constant.iter().map(|value| (at.key("const"), &value.0)));
-                constants.extend(rule.default.iter().filter(|value| !value.has_template()).map(|value| (at.key("default"), &value.0)));
+                constants.extend(
+                    rule.default
+                        .iter()
+                        .filter(|value| !value.has_template())
+                        .map(|value| (at.key("default"), &value.0)),
+                );
             }
             if let Some(definition::OnNull::Const(value)) = &rule.on_null {
                 constants.push((at.key("on_null").key("const"), &value.0));
@@ -284,16 +334,24 @@ impl PipelineChecks<'_, '_> {
             });
         }
         if value.is_null() && !field.nullable && field.required {
-            self.checks.error(Code::TypeDoesNotFit, at, |report| report.message(format!("`{target}` cannot be null")));
+            self.checks.error(Code::TypeDoesNotFit, at, |report| {
+                report.message(format!("`{target}` cannot be null"))
+            });
         }
     }
 
     fn enum_source(&self, at: &Pointer, rule: &Rule, place: RowPlace<'_>) {
-        let (Some(table), Some(definition::Source::Path(path))) = (&rule.enum_table, &rule.value) else { return };
+        let (Some(table), Some(definition::Source::Path(path))) = (&rule.enum_table, &rule.value) else {
+            return;
+        };
         let (steps, whole) = super::record_view::path_steps(path.as_str());
         let steps: Vec<_> = steps.into_iter().map(|(step, _)| step).collect();
         if let (true, Ok(Some(field))) = (whole, place.view.field(&steps)) {
-            let table_says = self.definition.enums.get(table).and_then(|table| table.on_unknown.as_ref());
+            let table_says = self
+                .definition
+                .enums
+                .get(table)
+                .and_then(|table| table.on_unknown.as_ref());
             let action = rule.on_unknown.as_ref().or(table_says);
             let rejects = matches!(action, None | Some(definition::OnUnknown::Reject));
             self.enum_inputs(at, table, rejects, path.as_str(), field);
@@ -309,22 +367,33 @@ impl PipelineChecks<'_, '_> {
             ("each", rule.each.is_some()),
             ("link", rule.link.is_some()),
         ];
-        let written: Vec<&str> = starts.iter().filter(|(_, written)| *written).map(|(word, _)| *word).collect();
+        let written: Vec<&str> = starts
+            .iter()
+            .filter(|(_, written)| *written)
+            .map(|(word, _)| *word)
+            .collect();
         if written.len() != 1 {
             self.checks.error(Code::RuleSteps, at, |report| {
                 let names = list(starts.iter().map(|(word, _)| *word));
                 let report = report.at_key();
                 if written.is_empty() {
-                    report.message("this rule does not say where its value comes from").hint(format!("begin it with one of {names}"))
+                    report
+                        .message("this rule does not say where its value comes from")
+                        .hint(format!("begin it with one of {names}"))
                 } else {
-                    report.message(format!("a rule begins with one of {names}, found {}", list(written.iter().copied())))
+                    report.message(format!(
+                        "a rule begins with one of {names}, found {}",
+                        list(written.iter().copied())
+                    ))
                 }
             });
         }
         let needs = |word: &str, present: bool, needed: &str, there: bool| {
             if present && !there {
                 self.checks.error(Code::RuleSteps, &at.key(word), |report| {
-                    report.message(format!("`{word}` means something only beside {needed}")).at_key()
+                    report
+                        .message(format!("`{word}` means something only beside {needed}"))
+                        .at_key()
                 });
             }
         };
@@ -333,41 +402,72 @@ impl PipelineChecks<'_, '_> {
         let has_lookup = rule.lookup.is_some() || alternatives().any(|one| one.lookup.is_some());
         needs("as", rule.each_as.is_some(), "`each`", rule.each.is_some());
         needs("key", rule.key.is_some(), "`link`", rule.link.is_some());
-        needs("otherwise", rule.otherwise.is_some(), "`when`", rule.when.is_some());
+        needs(
+            "otherwise",
+            rule.otherwise.is_some(),
+            "`when`",
+            rule.when.is_some(),
+        );
         needs("on_unknown", rule.on_unknown.is_some(), "`enum`", has_enum);
         needs("on_many", rule.on_many.is_some(), "`lookup`", has_lookup);
-        needs("on_none", rule.on_none.is_some(), "`lookup` or `link`", has_lookup || rule.link.is_some());
+        needs(
+            "on_none",
+            rule.on_none.is_some(),
+            "`lookup` or `link`",
+            has_lookup || rule.link.is_some(),
+        );
         if rule.on_null == Some(definition::OnNull::AsNone) && !has_lookup {
-            self.checks.error(Code::ActionDoesNotFit, &at.key("on_null"), |report| {
-                report.message("`as_none` treats null as a lookup that finds nothing, and this rule has no `lookup`")
-            });
+            self.checks
+                .error(Code::ActionDoesNotFit, &at.key("on_null"), |report| {
+                    report.message(
+                        "`as_none` treats null as a lookup that finds nothing, and this rule has no `lookup`",
+                    )
+                });
         }
         if rule.link.is_some() {
-            let words = [("lookup", rule.lookup.is_some()), ("enum", rule.enum_table.is_some()), ("take", rule.take.is_some())];
+            let words = [
+                ("lookup", rule.lookup.is_some()),
+                ("enum", rule.enum_table.is_some()),
+                ("take", rule.take.is_some()),
+            ];
             for (word, _) in words.into_iter().filter(|(_, written)| *written) {
                 self.checks.error(Code::RuleSteps, &at.key(word), |report| {
-                    report.message(format!("`link` gives a key already, so `{word}` has nothing to do")).at_key()
+                    report
+                        .message(format!(
+                            "`link` gives a key already, so `{word}` has nothing to do"
+                        ))
+                        .at_key()
                 });
             }
         }
         if rule.constant.is_some() && rule.take.is_some() {
             self.checks.error(Code::RuleSteps, &at.key("take"), |report| {
-                report.message("a constant is one value, so `take` has nothing to do").at_key()
+                report
+                    .message("a constant is one value, so `take` has nothing to do")
+                    .at_key()
             });
         }
-        let never_null = rule.default.as_ref().is_some_and(|default| !default.has_template() && !default.0.is_null());
+        let never_null = rule
+            .default
+            .as_ref()
+            .is_some_and(|default| !default.has_template() && !default.0.is_null());
         if never_null && rule.on_null.is_some() {
-            self.checks.warning(Code::ActionDoesNotFit, &at.key("on_null"), |report| {
-                report
-                    .message("this never happens: `default` stands in for null")
-                    .at_key()
-                    .label(at.key("default").as_str(), "stands in")
-            });
+            self.checks
+                .warning(Code::ActionDoesNotFit, &at.key("on_null"), |report| {
+                    report
+                        .message("this never happens: `default` stands in for null")
+                        .at_key()
+                        .label(at.key("default").as_str(), "stands in")
+                });
         }
         if rule.required == Some(true) && rule.on_null == Some(definition::OnNull::Clear) {
-            self.checks.error(Code::ActionDoesNotFit, &at.key("on_null"), |report| {
-                report.message("null is to be written, but the rule is `required`, so it is rejected").at_key().label(at.key("required").as_str(), "required")
-            });
+            self.checks
+                .error(Code::ActionDoesNotFit, &at.key("on_null"), |report| {
+                    report
+                        .message("null is to be written, but the rule is `required`, so it is rejected")
+                        .at_key()
+                        .label(at.key("required").as_str(), "required")
+                });
         }
     }
 }

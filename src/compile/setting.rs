@@ -23,14 +23,18 @@ pub(super) fn typed(kind: &SettingType, value: &Json) -> Result<Json, &'static s
     let parsed = || text.and_then(|text| serde_json::from_str::<Json>(text).ok());
     match kind {
         SettingType::Text => text.map(Json::from).ok_or("text"),
-        SettingType::Email => text.filter(|text| is_email(text)).map(Json::from).ok_or("an e-mail address"),
+        SettingType::Email => text
+            .filter(|text| is_email(text))
+            .map(Json::from)
+            .ok_or("an e-mail address"),
         SettingType::Url => text
             .filter(|text| is_url(text))
             .map(|text| Json::from(text.trim_end_matches('/')))
             .ok_or("an address that begins with `https://` or `http://`"),
-        SettingType::Integer => {
-            text.and_then(|text| text.trim().parse::<i64>().ok()).map(Json::from).ok_or("a whole number")
-        }
+        SettingType::Integer => text
+            .and_then(|text| text.trim().parse::<i64>().ok())
+            .map(Json::from)
+            .ok_or("a whole number"),
         SettingType::Decimal => match (value, parsed()) {
             (Json::Number(_), _) => Ok(value.clone()),
             (_, Some(number @ Json::Number(_))) => Ok(number),
@@ -80,12 +84,15 @@ pub(super) fn kind(value: &Json) -> &'static str {
 }
 
 fn is_email(text: &str) -> bool {
-    text.split_once('@').is_some_and(|(user, host)| !user.is_empty() && !host.is_empty() && !host.contains('@'))
+    text.split_once('@')
+        .is_some_and(|(user, host)| !user.is_empty() && !host.is_empty() && !host.contains('@'))
         && !text.contains(char::is_whitespace)
 }
 
 fn is_url(text: &str) -> bool {
-    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let host = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
     host.is_some_and(|host| !host.is_empty() && !host.starts_with('/') && !host.contains(char::is_whitespace))
 }
 
@@ -102,9 +109,17 @@ mod tests {
             (SettingType::Integer, json!(1.5), None),
             (SettingType::Text, json!(12), Some(json!("12"))),
             (SettingType::Text, json!([1]), None),
-            (SettingType::Url, json!("https://a.example/"), Some(json!("https://a.example"))),
+            (
+                SettingType::Url,
+                json!("https://a.example/"),
+                Some(json!("https://a.example")),
+            ),
             (SettingType::Url, json!("a.example"), None),
-            (SettingType::Email, json!("a@b.example"), Some(json!("a@b.example"))),
+            (
+                SettingType::Email,
+                json!("a@b.example"),
+                Some(json!("a@b.example")),
+            ),
             (SettingType::Email, json!("a b@c"), None),
             (SettingType::Boolean, json!("yes"), None),
             (SettingType::Date, json!("2026-08-01"), Some(json!("2026-08-01"))),
@@ -112,7 +127,11 @@ mod tests {
             (SettingType::Duration, json!("5m"), Some(json!("5m"))),
             (SettingType::List, json!("[1, 2]"), Some(json!([1, 2]))),
             (SettingType::Map, json!("[1]"), None),
-            (SettingType::Decimal, json!("1.50"), Some(serde_json::from_str("1.50").unwrap())),
+            (
+                SettingType::Decimal,
+                json!("1.50"),
+                Some(serde_json::from_str("1.50").unwrap()),
+            ),
         ] {
             assert_eq!(typed(&kind, &value).ok(), expected, "{kind:?} {value}");
         }

@@ -38,12 +38,21 @@ pub(super) struct Sight<'a> {
 impl<'a> Sight<'a> {
     /// A place that sees no record.
     pub(super) fn new(place: Place, names: &'a Names) -> Self {
-        Sight { place, names, record: None, target: None, item: false }
+        Sight {
+            place,
+            names,
+            record: None,
+            target: None,
+            item: false,
+        }
     }
 
     /// The same with a record.
     pub(super) fn of(self, record: &'a RecordView) -> Self {
-        Sight { record: Some(record), ..self }
+        Sight {
+            record: Some(record),
+            ..self
+        }
     }
 
     /// The same record, seen from another place.
@@ -61,7 +70,9 @@ impl Checks<'_> {
     pub(super) fn variables(&self, at: &Pointer, template: &Template, sight: Sight<'_>) -> bool {
         let mut fine = true;
         for chain in template.variables() {
-            let Some((first, below)) = chain.split_first() else { continue };
+            let Some((first, below)) = chain.split_first() else {
+                continue;
+            };
             let found = if sight.sees(first) {
                 self.variable(at, template, first, below, sight)
             } else {
@@ -110,54 +121,114 @@ impl Checks<'_> {
         });
     }
 
-    fn variable(&self, at: &Pointer, template: &Template, first: &str, below: &[String], sight: Sight<'_>) -> bool {
+    fn variable(
+        &self,
+        at: &Pointer,
+        template: &Template,
+        first: &str,
+        below: &[String],
+        sight: Sight<'_>,
+    ) -> bool {
         let known = |names: &[String]| names.to_vec();
         match (first, below.split_first()) {
-            ("params", Some((name, _))) => {
-                self.known(at, template, first, below, 0, "the pipeline has no param", known(&sight.names.params), name)
-            }
-            ("settings", Some((name, _))) => {
-                self.known(at, template, first, below, 0, "there is no setting", known(&sight.names.settings), name)
-            }
+            ("params", Some((name, _))) => self.known(
+                at,
+                template,
+                first,
+                below,
+                0,
+                "the pipeline has no param",
+                known(&sight.names.params),
+                name,
+            ),
+            ("settings", Some((name, _))) => self.known(
+                at,
+                template,
+                first,
+                below,
+                0,
+                "there is no setting",
+                known(&sight.names.settings),
+                name,
+            ),
             ("connections", Some((name, rest))) => {
                 let names = sight.names.connections.keys().cloned().collect();
-                if !self.known(at, template, first, below, 0, "the pipeline has no connection", names, name) {
+                if !self.known(
+                    at,
+                    template,
+                    first,
+                    below,
+                    0,
+                    "the pipeline has no connection",
+                    names,
+                    name,
+                ) {
                     return false;
                 }
                 let settings = sight.names.connections.get(name).and_then(Option::as_ref);
                 match (rest, settings) {
-                    ([word, ..], _) if word != "settings" => {
-                        self.known(at, template, first, below, 1, "of a connection only the settings are seen, not", vec!["settings".to_owned()], word)
-                    }
-                    ([_, setting, ..], Some(settings)) => {
-                        self.known(at, template, first, below, 2, "that connection has no setting", known(settings), setting)
-                    }
+                    ([word, ..], _) if word != "settings" => self.known(
+                        at,
+                        template,
+                        first,
+                        below,
+                        1,
+                        "of a connection only the settings are seen, not",
+                        vec!["settings".to_owned()],
+                        word,
+                    ),
+                    ([_, setting, ..], Some(settings)) => self.known(
+                        at,
+                        template,
+                        first,
+                        below,
+                        2,
+                        "that connection has no setting",
+                        known(settings),
+                        setting,
+                    ),
                     _ => true,
                 }
             }
-            ("record" | "given" | "parent" | "last", Some(_)) => {
-                sight.record.is_none_or(|view| self.member(at, template, first, below, view))
-            }
-            ("target" | "fields" | "before", Some(_)) => {
-                sight.target.is_none_or(|view| self.member(at, template, first, below, view))
-            }
+            ("record" | "given" | "parent" | "last", Some(_)) => sight
+                .record
+                .is_none_or(|view| self.member(at, template, first, below, view)),
+            ("target" | "fields" | "before", Some(_)) => sight
+                .target
+                .is_none_or(|view| self.member(at, template, first, below, view)),
             _ => true,
         }
     }
 
-    fn member(&self, at: &Pointer, template: &Template, first: &str, below: &[String], view: &RecordView) -> bool {
-        let Err(nowhere) = view.field(&name_steps(below)) else { return true };
-        let wrong: Vec<String> = std::iter::once(first.to_owned()).chain(below.iter().take(nowhere.step + 1).cloned()).collect();
+    fn member(
+        &self,
+        at: &Pointer,
+        template: &Template,
+        first: &str,
+        below: &[String],
+        view: &RecordView,
+    ) -> bool {
+        let Err(nowhere) = view.field(&name_steps(below)) else {
+            return true;
+        };
+        let wrong: Vec<String> = std::iter::once(first.to_owned())
+            .chain(below.iter().take(nowhere.step + 1).cloned())
+            .collect();
         let (offset, length) = position(template.source(), &wrong);
         let written = below.get(nowhere.step).cloned().unwrap_or_default();
         self.error(Code::UnknownField, at, |report| {
-            let report = report.message(format!("{} (`{}`)", nowhere.reason, wrong.join("."))).inside(offset, length);
+            let report = report
+                .message(format!("{} (`{}`)", nowhere.reason, wrong.join(".")))
+                .inside(offset, length);
             let report = report.caption("the record schema does not list it");
             let report = report.did_you_mean(&written, nowhere.known.iter().map(String::as_str));
             if nowhere.known.is_empty() {
                 report
             } else {
-                report.note(format!("it may be {}", list(nowhere.known.iter().map(String::as_str))))
+                report.note(format!(
+                    "it may be {}",
+                    list(nowhere.known.iter().map(String::as_str))
+                ))
             }
         });
         false
@@ -178,12 +249,20 @@ impl Checks<'_> {
         if names.iter().any(|name| name == written) {
             return true;
         }
-        let wrong: Vec<String> = std::iter::once(first.to_owned()).chain(below.iter().take(depth + 1).cloned()).collect();
+        let wrong: Vec<String> = std::iter::once(first.to_owned())
+            .chain(below.iter().take(depth + 1).cloned())
+            .collect();
         let (offset, length) = position(template.source(), &wrong);
         self.error(Code::UnknownVariable, at, |report| {
-            let report = report.message(format!("{sentence} `{written}`")).inside(offset, length);
+            let report = report
+                .message(format!("{sentence} `{written}`"))
+                .inside(offset, length);
             let report = report.did_you_mean(written, names.iter().map(String::as_str));
-            if names.is_empty() { report } else { report.note(format!("known are {}", list(names.iter().map(String::as_str)))) }
+            if names.is_empty() {
+                report
+            } else {
+                report.note(format!("known are {}", list(names.iter().map(String::as_str))))
+            }
         });
         false
     }
@@ -192,13 +271,18 @@ impl Checks<'_> {
 /// Where a dotted name stands in a template's text, its last part; the whole text if it is not written in one piece.
 pub(super) fn position(source: &str, chain: &[String]) -> (usize, usize) {
     let whole = (0, source.len());
-    let (Some(first), Some(last)) = (chain.first(), chain.last()) else { return whole };
+    let (Some(first), Some(last)) = (chain.first(), chain.last()) else {
+        return whole;
+    };
     let is_word = |character: char| character.is_alphanumeric() || character == '_';
     let find = |needle: &str| {
         source.match_indices(needle).map(|(at, _)| at).find(|at| {
             let before = source.get(..*at).and_then(|text| text.chars().next_back());
-            let after = source.get(at + needle.len()..).and_then(|text| text.chars().next());
-            !before.is_some_and(|character| is_word(character) || character == '.') && !after.is_some_and(is_word)
+            let after = source
+                .get(at + needle.len()..)
+                .and_then(|text| text.chars().next());
+            !before.is_some_and(|character| is_word(character) || character == '.')
+                && !after.is_some_and(is_word)
         })
     };
     let dotted = chain.join(".");
@@ -215,7 +299,10 @@ mod tests {
     #[test]
     fn a_name_is_found_as_a_word() {
         let chain = |text: &str| text.split('.').map(str::to_owned).collect::<Vec<_>>();
-        assert_eq!(position("{{ params.a ~ params.ab }}", &chain("params.ab")), (21, 2));
+        assert_eq!(
+            position("{{ params.a ~ params.ab }}", &chain("params.ab")),
+            (21, 2)
+        );
         assert_eq!(position("{{ record.record }}", &chain("record")), (3, 6));
         assert_eq!(position("{{ record['a'].b }}", &chain("record.a.b")), (3, 6));
         assert_eq!(position("x", &chain("record")), (0, 1));

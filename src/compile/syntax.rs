@@ -37,7 +37,9 @@ impl Checks<'_> {
         }
         self.error(Code::SeveralNodes, at, |report| {
             report
-                .message(format!("`{text}` may select several nodes, and one is needed here"))
+                .message(format!(
+                    "`{text}` may select several nodes, and one is needed here"
+                ))
                 .hint("select one with an index such as `[0]`")
         });
         None
@@ -47,9 +49,17 @@ impl Checks<'_> {
     pub(super) fn member_of(&self, at: &Pointer, path: &str, view: &RecordView) -> bool {
         let (steps, _) = path_steps(path);
         let names: Vec<_> = steps.iter().map(|(step, _)| step.clone()).collect();
-        let Err(nowhere) = view.field(&names) else { return true };
-        let range = steps.get(nowhere.step).map_or(0..path.len(), |(_, range)| range.clone());
-        let written = path.get(range.clone()).unwrap_or_default().trim_matches(['.', '[', ']', '\'', '"']).to_owned();
+        let Err(nowhere) = view.field(&names) else {
+            return true;
+        };
+        let range = steps
+            .get(nowhere.step)
+            .map_or(0..path.len(), |(_, range)| range.clone());
+        let written = path
+            .get(range.clone())
+            .unwrap_or_default()
+            .trim_matches(['.', '[', ']', '\'', '"'])
+            .to_owned();
         self.error(Code::UnknownField, at, |report| {
             let report = report
                 .message(format!("{} (`{path}`)", nowhere.reason))
@@ -59,7 +69,10 @@ impl Checks<'_> {
             if nowhere.known.is_empty() {
                 report
             } else {
-                report.note(format!("it may be {}", list(nowhere.known.iter().map(String::as_str))))
+                report.note(format!(
+                    "it may be {}",
+                    list(nowhere.known.iter().map(String::as_str))
+                ))
             }
         });
         false
@@ -78,17 +91,28 @@ impl Checks<'_> {
 
     /// Compiles a text that may be a template.
     pub(super) fn text(&self, at: &Pointer, text: &TemplateText, sight: Sight<'_>) -> Option<Template> {
-        if text.is_template() { self.template(at, text.as_str(), sight) } else { Some(Template::literal(text.as_str())) }
+        if text.is_template() {
+            self.template(at, text.as_str(), sight)
+        } else {
+            Some(Template::literal(text.as_str()))
+        }
     }
 
     /// Compiles a path or a template.
-    pub(super) fn source(&self, at: &Pointer, source: &definition::Source, sight: Sight<'_>) -> Option<Source> {
+    pub(super) fn source(
+        &self,
+        at: &Pointer,
+        source: &definition::Source,
+        sight: Sight<'_>,
+    ) -> Option<Source> {
         match source {
             definition::Source::Path(path) => match sight.record {
                 Some(view) => self.path_into(at, path, view).map(Source::Select),
                 None => self.path(at, path).map(Source::Select),
             },
-            definition::Source::Template(template) => self.template(at, template.as_str(), sight).map(Source::Compute),
+            definition::Source::Template(template) => {
+                self.template(at, template.as_str(), sight).map(Source::Compute)
+            }
         }
     }
 
@@ -117,7 +141,12 @@ impl Checks<'_> {
             Json::Object(members) if members.values().any(holds_template) => {
                 let shapes: Vec<_> = members
                     .iter()
-                    .map(|(name, member)| Some((name.clone(), self.json_shape(&at.key(name), member, sight, lists)?)))
+                    .map(|(name, member)| {
+                        Some((
+                            name.clone(),
+                            self.json_shape(&at.key(name), member, sight, lists)?,
+                        ))
+                    })
                     .collect();
                 shapes.into_iter().collect::<Option<Vec<_>>>().map(Shape::Map)
             }
@@ -130,7 +159,9 @@ impl Checks<'_> {
             Some(Json::String(text)) if is_template(text) => self.template(&at.key("each"), text, sight),
             _ => {
                 self.error(Code::RuleSteps, &at.key("each"), |report| {
-                    report.message("`each` in a body is a template that gives a list").hint("write `each: \"{{ items }}\"`")
+                    report
+                        .message("`each` in a body is a template that gives a list")
+                        .hint("write `each: \"{{ items }}\"`")
                 });
                 None
             }
@@ -140,17 +171,27 @@ impl Checks<'_> {
             Some(shape) => self.json_shape(&at.key("as"), shape, inner, true),
             None => {
                 self.error(Code::RuleSteps, at, |report| {
-                    report.message("`each` without `as` says nothing of what each element becomes").hint("write `as: \"{{ item }}\"` for the element itself")
+                    report
+                        .message("`each` without `as` says nothing of what each element becomes")
+                        .hint("write `as: \"{{ item }}\"` for the element itself")
                 });
                 None
             }
         };
-        for name in members.keys().filter(|name| !matches!(name.as_str(), "each" | "as")) {
+        for name in members
+            .keys()
+            .filter(|name| !matches!(name.as_str(), "each" | "as"))
+        {
             self.error(Code::RuleSteps, &at.key(name), |report| {
-                report.message(format!("`{name}` cannot stand beside `each`, which makes a list")).at_key()
+                report
+                    .message(format!("`{name}` cannot stand beside `each`, which makes a list"))
+                    .at_key()
             });
         }
-        Some(Shape::Each { items: items?, shape: Box::new(shape?) })
+        Some(Shape::Each {
+            items: items?,
+            shape: Box::new(shape?),
+        })
     }
 
     fn syntax(&self, code: Code, at: &Pointer, what: &str, text: &str, error: &SyntaxError) {

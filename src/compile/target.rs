@@ -26,9 +26,14 @@ pub(super) fn parse_target(name: &str) -> Option<Target> {
         if rest.is_empty() {
             break;
         }
-        rest = rest.strip_prefix('.').or_else(|| rest.starts_with('[').then_some(rest))?;
+        rest = rest
+            .strip_prefix('.')
+            .or_else(|| rest.starts_with('[').then_some(rest))?;
     }
-    (!segments.iter().any(String::is_empty)).then(|| Target { name: name.to_owned(), segments })
+    (!segments.iter().any(String::is_empty)).then(|| Target {
+        name: name.to_owned(),
+        segments,
+    })
 }
 
 impl PipelineChecks<'_, '_> {
@@ -61,7 +66,10 @@ impl PipelineChecks<'_, '_> {
                     if nowhere.known.is_empty() {
                         report
                     } else {
-                        report.note(format!("it may be {}", list(nowhere.known.iter().map(String::as_str))))
+                        report.note(format!(
+                            "it may be {}",
+                            list(nowhere.known.iter().map(String::as_str))
+                        ))
                     }
                 });
                 return None;
@@ -69,7 +77,9 @@ impl PipelineChecks<'_, '_> {
         };
         if field.is_some_and(|field| field.read_only) {
             self.checks.error(Code::ReadOnlyTarget, at, |report| {
-                report.message(format!("the system sets `{name}` itself; it cannot be written")).at_key()
+                report
+                    .message(format!("the system sets `{name}` itself; it cannot be written"))
+                    .at_key()
             });
             return None;
         }
@@ -81,19 +91,30 @@ impl PipelineChecks<'_, '_> {
         let targets: Vec<Target> = fields.keys().filter_map(|name| parse_target(name)).collect();
         for (position, target) in targets.iter().enumerate() {
             let earlier = targets.iter().take(position).find(|earlier| {
-                earlier.segments.starts_with(&target.segments) || target.segments.starts_with(&earlier.segments)
+                earlier.segments.starts_with(&target.segments)
+                    || target.segments.starts_with(&earlier.segments)
             });
             let Some(earlier) = earlier else { continue };
-            self.checks.error(Code::TwiceDefined, &at.key(&target.name), |report| {
-                let message = if earlier.segments == target.segments {
-                    format!("two rules write `{}`", target.name)
-                } else if earlier.segments.len() < target.segments.len() {
-                    format!("`{}` is a part of `{}`, which another rule writes whole", target.name, earlier.name)
-                } else {
-                    format!("`{}` is written whole, and another rule writes its part `{}`", target.name, earlier.name)
-                };
-                report.message(message).at_key().label(at.key(&earlier.name).as_str(), "the other rule")
-            });
+            self.checks
+                .error(Code::TwiceDefined, &at.key(&target.name), |report| {
+                    let message = if earlier.segments == target.segments {
+                        format!("two rules write `{}`", target.name)
+                    } else if earlier.segments.len() < target.segments.len() {
+                        format!(
+                            "`{}` is a part of `{}`, which another rule writes whole",
+                            target.name, earlier.name
+                        )
+                    } else {
+                        format!(
+                            "`{}` is written whole, and another rule writes its part `{}`",
+                            target.name, earlier.name
+                        )
+                    };
+                    report
+                        .message(message)
+                        .at_key()
+                        .label(at.key(&earlier.name).as_str(), "the other rule")
+                });
         }
     }
 
@@ -101,12 +122,17 @@ impl PipelineChecks<'_, '_> {
     pub(super) fn required_targets(&self, at: &Pointer, what: &str, schema: &RecordSchema, rows: &[Row]) {
         let has_required_parts = |name: &str| {
             let prefix = format!("{name}.");
-            schema.fields.iter().any(|(other, field)| field.required && other.starts_with(&prefix))
+            schema
+                .fields
+                .iter()
+                .any(|(other, field)| field.required && other.starts_with(&prefix))
         };
         let missing: Vec<&str> = schema
             .fields
             .iter()
-            .filter(|(name, field)| field.required && !field.read_only && !name.contains("[]") && !has_required_parts(name))
+            .filter(|(name, field)| {
+                field.required && !field.read_only && !name.contains("[]") && !has_required_parts(name)
+            })
             .map(|(name, _)| name.as_str())
             .filter(|name| {
                 let segments: Vec<String> = name.split('.').map(str::to_owned).collect();
@@ -118,7 +144,10 @@ impl PipelineChecks<'_, '_> {
         if !missing.is_empty() {
             self.checks.error(Code::MissingTarget, at, |report| {
                 report
-                    .message(format!("{what} creates records, and the target requires {}", list(missing.iter().copied())))
+                    .message(format!(
+                        "{what} creates records, and the target requires {}",
+                        list(missing.iter().copied())
+                    ))
                     .at_key()
                     .hint("add a rule for each, or a constant: `{const: …}`")
             });

@@ -12,7 +12,9 @@ use crate::definition::{self, TimeType, TypeDefinition};
 use crate::diagnostic::{Code, list};
 use crate::expression::{TargetType, TimeFormat, TimePattern};
 
-const BUILT_IN: [&str; 9] = ["text", "integer", "decimal", "boolean", "time", "date", "list", "map", "json"];
+const BUILT_IN: [&str; 9] = [
+    "text", "integer", "decimal", "boolean", "time", "date", "list", "map", "json",
+];
 
 /// The pipeline's own types, by name; `None` for one that is wrong.
 pub(super) type Types = IndexMap<String, Option<TargetType>>;
@@ -24,7 +26,10 @@ pub(super) fn compile_types(checks: &Checks<'_>, pipeline: &definition::Pipeline
         let at = at.key(name);
         if BUILT_IN.contains(&name.as_str()) {
             checks.error(Code::TwiceDefined, &at, |report| {
-                report.message(format!("`{name}` is a type already")).at_key().hint("choose another name")
+                report
+                    .message(format!("`{name}` is a type already"))
+                    .at_key()
+                    .hint("choose another name")
             });
         }
         let TypeDefinition::Time(time) = definition;
@@ -45,7 +50,11 @@ fn time_type(checks: &Checks<'_>, at: &Pointer, time: &TimeType) -> Option<Targe
         None => Some(vec![TimePattern::Rfc3339]),
         Some(texts) => {
             let at = at.key("read");
-            let read: Vec<_> = texts.iter().enumerate().map(|(position, text)| pattern(&at.index(position), text)).collect();
+            let read: Vec<_> = texts
+                .iter()
+                .enumerate()
+                .map(|(position, text)| pattern(&at.index(position), text))
+                .collect();
             read.into_iter().collect()
         }
     };
@@ -54,7 +63,9 @@ fn time_type(checks: &Checks<'_>, at: &Pointer, time: &TimeType) -> Option<Targe
         Ok(zone) => Some(zone),
         Err(_) => {
             checks.error(Code::UnknownType, &at.key("zone"), |report| {
-                report.message(format!("there is no time zone `{zone}`")).hint("write a name such as `UTC` or `Europe/Berlin`")
+                report
+                    .message(format!("there is no time zone `{zone}`"))
+                    .hint("write a name such as `UTC` or `Europe/Berlin`")
             });
             None
         }
@@ -63,7 +74,11 @@ fn time_type(checks: &Checks<'_>, at: &Pointer, time: &TimeType) -> Option<Targe
         None => Some(TimePattern::Rfc3339),
         Some(text) => pattern(&at.key("write"), text),
     };
-    Some(TargetType::Time(Arc::new(TimeFormat { read: read?, zone: zone?, write: write? })))
+    Some(TargetType::Time(Arc::new(TimeFormat {
+        read: read?,
+        zone: zone?,
+        write: write?,
+    })))
 }
 
 /// The type of a name, or `None` after reporting that there is none.
@@ -82,7 +97,10 @@ pub(super) fn named_type(checks: &Checks<'_>, types: &Types, at: &Pointer, name:
         "map" => TargetType::Map,
         "json" => TargetType::Json,
         _ => {
-            let known: Vec<&str> = BUILT_IN.into_iter().chain(types.keys().map(String::as_str)).collect();
+            let known: Vec<&str> = BUILT_IN
+                .into_iter()
+                .chain(types.keys().map(String::as_str))
+                .collect();
             if !checks.is_omitted(&Pointer::root().key("types").key(name)) {
                 checks.error(Code::UnknownType, at, |report| {
                     report
@@ -99,7 +117,9 @@ pub(super) fn named_type(checks: &Checks<'_>, types: &Types, at: &Pointer, name:
 
 /// The type that a field takes by its record schema.
 pub(super) fn schema_type(field: &FieldSchema) -> TargetType {
-    let [only] = field.types.as_slice() else { return TargetType::Any };
+    let [only] = field.types.as_slice() else {
+        return TargetType::Any;
+    };
     match (only.as_str(), field.format.as_deref()) {
         ("string", Some("date-time")) => TargetType::Time(Arc::new(TimeFormat::default())),
         ("string", Some("date")) => TargetType::Date,
@@ -115,7 +135,9 @@ pub(super) fn schema_type(field: &FieldSchema) -> TargetType {
 
 /// Whether a field takes values of a type, as far as its schema tells.
 pub(super) fn takes(field: &FieldSchema, kind: &TargetType) -> bool {
-    let any = |names: &[&str]| field.types.is_empty() || field.types.iter().any(|name| names.contains(&name.as_str()));
+    let any = |names: &[&str]| {
+        field.types.is_empty() || field.types.iter().any(|name| names.contains(&name.as_str()))
+    };
     match kind {
         TargetType::Any => true,
         TargetType::Text | TargetType::Date | TargetType::Json => any(&["string"]),

@@ -13,27 +13,52 @@ impl PipelineChecks<'_, '_> {
         let pipeline = self.definition;
         let enums = self.used.enums.borrow();
         for (position, name) in pipeline.enums.keys().enumerate() {
-            self.leftover(&root.key("enums").key(name), "enum table", name, enums.contains(&position));
+            self.leftover(
+                &root.key("enums").key(name),
+                "enum table",
+                name,
+                enums.contains(&position),
+            );
         }
         let lookups = self.used.lookups.borrow();
         for (position, name) in pipeline.lookups.keys().enumerate() {
-            self.leftover(&root.key("lookups").key(name), "lookup", name, lookups.contains(&position));
+            self.leftover(
+                &root.key("lookups").key(name),
+                "lookup",
+                name,
+                lookups.contains(&position),
+            );
         }
-        let created = pipeline.lookups.values().filter_map(|lookup| match &lookup.on_none {
-            Some(crate::definition::OnNone::Create(fields)) => Some(fields.values()),
-            _ => None,
-        });
-        let rules = pipeline.flows.values().map(|flow| flow.fields.values()).chain(created).flatten();
+        let created = pipeline
+            .lookups
+            .values()
+            .filter_map(|lookup| match &lookup.on_none {
+                Some(crate::definition::OnNone::Create(fields)) => Some(fields.values()),
+                _ => None,
+            });
+        let rules = pipeline
+            .flows
+            .values()
+            .map(|flow| flow.fields.values())
+            .chain(created)
+            .flatten();
         let types: BTreeSet<&String> = rules.filter_map(|rule| rule.value_type.as_ref()).collect();
         for name in pipeline.types.keys() {
             self.leftover(&root.key("types").key(name), "type", name, types.contains(name));
         }
         let flows = pipeline.flows.values().flat_map(|flow| [&flow.from, &flow.to]);
         let streams = flows.chain(pipeline.lookups.values().map(|lookup| &lookup.stream));
-        let connections: BTreeSet<&str> =
-            streams.filter_map(|stream| stream.split_once('.')).map(|(connection, _)| connection).collect();
+        let connections: BTreeSet<&str> = streams
+            .filter_map(|stream| stream.split_once('.'))
+            .map(|(connection, _)| connection)
+            .collect();
         for name in pipeline.connections.keys() {
-            self.leftover(&root.key("connections").key(name), "connection", name, connections.contains(name.as_str()));
+            self.leftover(
+                &root.key("connections").key(name),
+                "connection",
+                name,
+                connections.contains(name.as_str()),
+            );
         }
     }
 
@@ -42,6 +67,10 @@ impl PipelineChecks<'_, '_> {
         if is_used || self.checks.is_omitted(&Pointer::root()) {
             return;
         }
-        self.checks.warning(Code::Unused, at, |report| report.message(format!("the {what} `{name}` is never used")).at_key());
+        self.checks.warning(Code::Unused, at, |report| {
+            report
+                .message(format!("the {what} `{name}` is never used"))
+                .at_key()
+        });
     }
 }

@@ -32,21 +32,32 @@ impl ConnectorChecks<'_, '_> {
         let Some(default) = &setting.default else { return };
         let at = at.key("default");
         if default.has_template() {
-            let _ = self.checks.shape(&at, default, Sight::new(Place::SettingDefault, names));
+            let _ = self
+                .checks
+                .shape(&at, default, Sight::new(Place::SettingDefault, names));
         } else if let Err(expected) = setting::typed(&setting.value_type, &default.0) {
             self.checks.error(Code::SettingType, &at, |report| {
-                report.message(format!("the default is {}, and the type asks for {expected}", setting::kind(&default.0)))
+                report.message(format!(
+                    "the default is {}, and the type asks for {expected}",
+                    setting::kind(&default.0)
+                ))
             });
         }
         if setting.required == Some(true) {
             self.checks.error(Code::RuleSteps, &at, |report| {
-                report.message("a setting that is required has no use for a default").hint("leave out one of the two")
+                report
+                    .message("a setting that is required has no use for a default")
+                    .hint("leave out one of the two")
             });
         }
     }
 
     /// One way to sign in.
-    pub(super) fn auth_variant(&self, at: &Pointer, variant: &definition::AuthVariant) -> Option<AuthVariant> {
+    pub(super) fn auth_variant(
+        &self,
+        at: &Pointer,
+        variant: &definition::AuthVariant,
+    ) -> Option<AuthVariant> {
         let mut names = self.names.clone();
         for name in variant.settings.keys() {
             if names.settings.contains(name) {
@@ -70,13 +81,20 @@ impl ConnectorChecks<'_, '_> {
             let at = at.key("basic");
             let username = self.checks.text(&at.key("username"), &basic.username, sight);
             let password = self.checks.text(&at.key("password"), &basic.password, sight);
-            schemes.push(username.zip(password).map(|(username, password)| AuthScheme::Basic { username, password }));
+            schemes.push(
+                username
+                    .zip(password)
+                    .map(|(username, password)| AuthScheme::Basic { username, password }),
+            );
         }
         if let Some(token) = &variant.bearer {
             schemes.push(text("bearer", token).map(AuthScheme::Bearer));
         }
         if let Some(headers) = &variant.header {
-            schemes.push(self.headers(&at.key("header"), headers, sight).map(AuthScheme::Headers));
+            schemes.push(
+                self.headers(&at.key("header"), headers, sight)
+                    .map(AuthScheme::Headers),
+            );
         }
         if let Some(oauth) = &variant.oauth_client_credentials {
             schemes.push(self.oauth(at, variant, oauth, sight));
@@ -84,13 +102,25 @@ impl ConnectorChecks<'_, '_> {
         let count = schemes.len();
         if count != 1 {
             self.checks.error(Code::MissingAuth, at, |report| {
-                let found = if count == 0 { "none".to_owned() } else { count.to_string() };
-                report.message(format!("a way to sign in has exactly one scheme of {}, found {found}", list(SCHEMES))).at_key()
+                let found = if count == 0 {
+                    "none".to_owned()
+                } else {
+                    count.to_string()
+                };
+                report
+                    .message(format!(
+                        "a way to sign in has exactly one scheme of {}, found {found}",
+                        list(SCHEMES)
+                    ))
+                    .at_key()
             });
             return None;
         }
         let scheme = schemes.pop().flatten()?;
-        Some(AuthVariant { deprecated: variant.deprecated.clone(), scheme })
+        Some(AuthVariant {
+            deprecated: variant.deprecated.clone(),
+            scheme,
+        })
     }
 
     fn oauth(
@@ -113,14 +143,22 @@ impl ConnectorChecks<'_, '_> {
         let at = at.key("oauth_client_credentials");
         let token_url = self.checks.text(&at.key("token_url"), &oauth.token_url, sight);
         if !is_template(oauth.token_url.as_str()) && !oauth.token_url.as_str().starts_with("http") {
-            self.checks.error(Code::WrongRequest, &at.key("token_url"), |report| {
-                report.message("a token address is a whole address").hint("begin it with `{{ settings.base_url }}` or `https://`")
-            });
+            self.checks
+                .error(Code::WrongRequest, &at.key("token_url"), |report| {
+                    report
+                        .message("a token address is a whole address")
+                        .hint("begin it with `{{ settings.base_url }}` or `https://`")
+                });
         }
         let send: Vec<_> = oauth
             .send
             .iter()
-            .map(|(name, value)| Some((name.clone(), self.checks.shape(&at.key("send").key(name), value, sight)?)))
+            .map(|(name, value)| {
+                Some((
+                    name.clone(),
+                    self.checks.shape(&at.key("send").key(name), value, sight)?,
+                ))
+            })
             .collect();
         Some(AuthScheme::OauthClientCredentials {
             token_url: token_url?,

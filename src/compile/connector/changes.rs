@@ -24,7 +24,9 @@ impl ConnectorChecks<'_, '_> {
         let word = at.key("changes");
         if stream.list.is_none() && stream.changes.is_some() {
             self.checks.error(Code::WrongChanges, &word, |report| {
-                report.message("`changes` says how the list is read, and this stream has no `list`").at_key()
+                report
+                    .message("`changes` says how the list is read, and this stream has no `list`")
+                    .at_key()
             });
         }
         if stream.of.is_some() && !matches!(stream.changes, None | Some(definition::Changes::WithParent)) {
@@ -42,7 +44,9 @@ impl ConnectorChecks<'_, '_> {
             Some(definition::Changes::WithParent) => {
                 if stream.of.is_none() {
                     self.checks.error(Code::WrongChanges, &word, |report| {
-                        report.message("`with_parent` needs a parent").hint("name the parent stream with `of`")
+                        report
+                            .message("`with_parent` needs a parent")
+                            .hint("name the parent stream with `of`")
                     });
                 }
                 Some(Changes::WithParent)
@@ -55,9 +59,13 @@ impl ConnectorChecks<'_, '_> {
                     .enumerate()
                     .map(|(position, path)| self.checks.path_into(&at.index(position), path, view))
                     .collect();
-                Some(Changes::Scan { except: paths.into_iter().collect::<Option<_>>()? })
+                Some(Changes::Scan {
+                    except: paths.into_iter().collect::<Option<_>>()?,
+                })
             }
-            Some(definition::Changes::Token(token)) => self.token(&word.key("token"), at, stream, token, view),
+            Some(definition::Changes::Token(token)) => {
+                self.token(&word.key("token"), at, stream, token, view)
+            }
             Some(definition::Changes::Time(time)) => self.time(&word.key("time"), time, view),
             Some(definition::Changes::GrowingKey(key)) => {
                 self.growing_key(&word.key("growing_key"), stream, key, pages, view)
@@ -100,13 +108,19 @@ impl ConnectorChecks<'_, '_> {
             &token.first.query,
             Sight::new(Place::Start, &self.names),
         );
-        let next =
-            self.query(&at.key("next").key("query"), &token.next.query, Sight::new(Place::Token, &self.names));
+        let next = self.query(
+            &at.key("next").key("query"),
+            &token.next.query,
+            Sight::new(Place::Token, &self.names),
+        );
         if let Some(next) = &next
             && !next.iter().any(|(_, template)| reads(template, "token"))
         {
             self.checks.error(Code::WrongChanges, &at.key("next"), |report| {
-                report.message("the following requests do not send the token, so every page would be the same").at_key().hint("write `\"{{ token }}\"` as a parameter's value")
+                report
+                    .message("the following requests do not send the token, so every page would be the same")
+                    .at_key()
+                    .hint("write `\"{{ token }}\"` as a parameter's value")
             });
         }
         let on_lost = token.on_lost.as_ref().map(|lost| {
@@ -129,7 +143,11 @@ impl ConnectorChecks<'_, '_> {
 
     fn time(&self, at: &Pointer, time: &TimeChanges, view: &RecordView) -> Option<Changes> {
         let from = self.checks.path_into(&at.key("from"), &time.from, view);
-        let query = self.query(&at.key("query"), &time.query, Sight::new(Place::Start, &self.names));
+        let query = self.query(
+            &at.key("query"),
+            &time.query,
+            Sight::new(Place::Start, &self.names),
+        );
         if let Some(query) = &query
             && !query.iter().any(|(_, template)| reads(template, "since"))
         {
@@ -137,7 +155,11 @@ impl ConnectorChecks<'_, '_> {
                 report.message("the request does not send where reading starts, so everything would be read each time").at_key().hint("write `\"{{ since }}\"` as a parameter's value, or `changes: scan`")
             });
         }
-        Some(Changes::Time { from: from?, query: query?, overlap: duration(time.overlap.as_ref()) })
+        Some(Changes::Time {
+            from: from?,
+            query: query?,
+            overlap: duration(time.overlap.as_ref()),
+        })
     }
 
     fn growing_key(
@@ -161,7 +183,11 @@ impl ConnectorChecks<'_, '_> {
             });
         }
         let query = if growing.query.is_empty() {
-            let after_key = stream.list.as_ref().and_then(|list| list.pages.as_ref()).and_then(|pages| pages.after_key.as_ref());
+            let after_key = stream
+                .list
+                .as_ref()
+                .and_then(|list| list.pages.as_ref())
+                .and_then(|pages| pages.after_key.as_ref());
             match after_key.map(|keys| &*keys.query) {
                 Some(KeyQuery::Parameter(name)) => vec![(name.clone(), Template::parse("{{ since }}").ok()?)],
                 Some(KeyQuery::Parameters(_)) | None => {
@@ -172,14 +198,25 @@ impl ConnectorChecks<'_, '_> {
                 }
             }
         } else {
-            self.query(&at.key("query"), &growing.query, Sight::new(Place::Start, &self.names))?
+            self.query(
+                &at.key("query"),
+                &growing.query,
+                Sight::new(Place::Start, &self.names),
+            )?
         };
-        Some(Changes::GrowingKey { key, query, overlap: growing.overlap.unwrap_or(0) })
+        Some(Changes::GrowingKey {
+            key,
+            query,
+            overlap: growing.overlap.unwrap_or(0),
+        })
     }
 }
 
 fn reads(template: &Template, name: &str) -> bool {
-    template.variables().iter().any(|chain| chain.first().is_some_and(|first| first == name))
+    template
+        .variables()
+        .iter()
+        .any(|chain| chain.first().is_some_and(|first| first == name))
 }
 
 fn duration(text: Option<&DurationText>) -> Duration {

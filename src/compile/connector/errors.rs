@@ -31,7 +31,12 @@ impl ConnectorChecks<'_, '_> {
             (vec![(404, 404)], ErrorOutcome::Gone),
             (vec![(400, 499)], ErrorOutcome::Reject),
         ] {
-            rules.push(ErrorRule { statuses, body: Vec::new(), text_contains: None, outcome });
+            rules.push(ErrorRule {
+                statuses,
+                body: Vec::new(),
+                text_contains: None,
+                outcome,
+            });
         }
         Some(rules)
     }
@@ -67,13 +72,23 @@ impl ConnectorChecks<'_, '_> {
     /// A rule whose statuses an earlier rule without further conditions takes can never decide.
     fn check_reachable(&self, at: &Pointer) {
         for (position, rule) in self.definition.errors.iter().enumerate() {
-            let earlier = self.definition.errors.iter().take(position).enumerate().find(|(_, earlier)| {
-                let covers = |pattern: &StatusPattern| {
-                    let (low, high) = range(*pattern);
-                    earlier.status.iter().map(|other| range(*other)).any(|(from, to)| from <= low && high <= to)
-                };
-                earlier.body.is_empty() && earlier.text.is_none() && rule.status.iter().all(covers)
-            });
+            let earlier = self
+                .definition
+                .errors
+                .iter()
+                .take(position)
+                .enumerate()
+                .find(|(_, earlier)| {
+                    let covers = |pattern: &StatusPattern| {
+                        let (low, high) = range(*pattern);
+                        earlier
+                            .status
+                            .iter()
+                            .map(|other| range(*other))
+                            .any(|(from, to)| from <= low && high <= to)
+                    };
+                    earlier.body.is_empty() && earlier.text.is_none() && rule.status.iter().all(covers)
+                });
             if let Some((first, _)) = earlier {
                 self.checks.warning(Code::Unused, &at.index(position), |report| {
                     report
@@ -87,13 +102,18 @@ impl ConnectorChecks<'_, '_> {
 
     /// Where messages are.
     pub(super) fn error_message(&self, at: &Pointer) -> Option<ErrorMessage> {
-        let Some(message) = &self.definition.error_message else { return Some(ErrorMessage::default()) };
+        let Some(message) = &self.definition.error_message else {
+            return Some(ErrorMessage::default());
+        };
         let first_of = self.paths(&at.key("first_of"), &message.first_of);
         let fields = message.fields.as_ref().map(|fields| {
             let at = at.key("fields");
             let each = self.checks.path(&at.key("each"), &fields.each);
             let text = self.checks.path(&at.key("message"), &fields.message);
-            let field = fields.field.as_ref().map(|path| self.checks.path(&at.key("field"), path));
+            let field = fields
+                .field
+                .as_ref()
+                .map(|path| self.checks.path(&at.key("field"), path));
             Some(ErrorFields {
                 each: each?,
                 message: text?,
@@ -115,24 +135,37 @@ impl ConnectorChecks<'_, '_> {
     /// A polled job.
     pub(super) fn job(&self, at: &Pointer, job: &definition::Job) -> Option<Job> {
         let id = self.checks.path(&at.key("id"), &job.id);
-        let poll = self.request(&at.key("poll"), job.poll.words(), Sight::new(Place::JobPoll, &self.names));
+        let poll = self.request(
+            &at.key("poll"),
+            job.poll.words(),
+            Sight::new(Place::JobPoll, &self.names),
+        );
         let state = self.checks.path(&at.key("state").key("from"), &job.state.from);
         let results = self.checks.path(&at.key("results"), &job.results);
         let result = {
             let at = at.key("result");
             let key = self.checks.path(&at.key("key"), &job.result.key);
             let failed_when = self.checks.path(&at.key("failed_when"), &job.result.failed_when);
-            let index = job.result.index.as_ref().map(|path| self.checks.path(&at.key("index"), path));
+            let index = job
+                .result
+                .index
+                .as_ref()
+                .map(|path| self.checks.path(&at.key("index"), path));
             let message = job.result.message.as_ref().map_or(Some(Vec::new()), |message| {
                 self.paths(&at.key("message").key("first_of"), &message.first_of)
             });
             (key, failed_when, index, message)
         };
         let (key, failed_when, index, message) = result;
-        let every = job.every.as_ref().map_or(Duration::from_secs(2), definition::DurationText::duration);
+        let every = job
+            .every
+            .as_ref()
+            .map_or(Duration::from_secs(2), definition::DurationText::duration);
         if every.is_zero() {
             self.checks.error(Code::BadRate, &at.key("every"), |report| {
-                report.message("a job that is asked after without a pause would spend the limits").hint("write `every: 2s`")
+                report
+                    .message("a job that is asked after without a pause would spend the limits")
+                    .hint("write `every: 2s`")
             });
         }
         Some(Job {
@@ -146,7 +179,12 @@ impl ConnectorChecks<'_, '_> {
             state: state?,
             running: job.state.running.to_vec(),
             done: job.state.done.to_vec(),
-            failed: job.state.failed.as_ref().map(|failed| failed.to_vec()).unwrap_or_default(),
+            failed: job
+                .state
+                .failed
+                .as_ref()
+                .map(|failed| failed.to_vec())
+                .unwrap_or_default(),
             results: results?,
             result: JobResult {
                 index: match index {
@@ -162,8 +200,11 @@ impl ConnectorChecks<'_, '_> {
 
     /// A list of paths.
     pub(super) fn paths(&self, at: &Pointer, paths: &[PathText]) -> Option<Vec<Path>> {
-        let compiled: Vec<_> =
-            paths.iter().enumerate().map(|(position, path)| self.checks.path(&at.index(position), path)).collect();
+        let compiled: Vec<_> = paths
+            .iter()
+            .enumerate()
+            .map(|(position, path)| self.checks.path(&at.index(position), path))
+            .collect();
         compiled.into_iter().collect()
     }
 }

@@ -12,18 +12,42 @@ use crate::compile::stream_facts::StreamFacts;
 
 /// Compiles a connector; `None` where something in it is wrong, which was then reported. What is known of its streams
 /// is given in any case.
-pub(in crate::compile) fn compile_http(connector: &ConnectorChecks<'_, '_>) -> (Option<Connector>, Vec<StreamFacts>) {
-    let ConnectorChecks { checks, definition, names, .. } = connector;
+pub(in crate::compile) fn compile_http(
+    connector: &ConnectorChecks<'_, '_>,
+) -> (Option<Connector>, Vec<StreamFacts>) {
+    let ConnectorChecks {
+        checks,
+        definition,
+        names,
+        ..
+    } = connector;
     let root = Pointer::root();
-    let base_url = checks.text(&root.key("base_url"), &definition.base_url, Sight::new(Place::Address, names));
-    let headers = connector.headers(&root.key("headers"), &definition.headers, Sight::new(Place::Header, names));
+    let base_url = checks.text(
+        &root.key("base_url"),
+        &definition.base_url,
+        Sight::new(Place::Address, names),
+    );
+    let headers = connector.headers(
+        &root.key("headers"),
+        &definition.headers,
+        Sight::new(Place::Header, names),
+    );
     let auth: Vec<_> = definition
         .auth
         .iter()
-        .map(|(name, variant)| Some((name.clone(), connector.auth_variant(&root.key("auth").key(name), variant)?)))
+        .map(|(name, variant)| {
+            Some((
+                name.clone(),
+                connector.auth_variant(&root.key("auth").key(name), variant)?,
+            ))
+        })
         .collect();
     let check = definition.check.as_ref().map(|request| {
-        connector.request(&root.key("check"), request.words(), Sight::new(Place::List, names))
+        connector.request(
+            &root.key("check"),
+            request.words(),
+            Sight::new(Place::List, names),
+        )
     });
     let limits = connector.limits(&root.key("limits"));
     let errors = connector.error_rules(&root.key("errors"));
@@ -52,7 +76,11 @@ pub(in crate::compile) fn compile_http(connector: &ConnectorChecks<'_, '_>) -> (
             kind: ConnectorKind::Http(Box::new(HttpConnector {
                 base_url: base_url?,
                 headers: headers?,
-                envelope: if connector.is_json_api() { Envelope::JsonApi } else { Envelope::Plain },
+                envelope: if connector.is_json_api() {
+                    Envelope::JsonApi
+                } else {
+                    Envelope::Plain
+                },
                 auth: auth.into_iter().collect::<Option<IndexMap<_, _>>>()?,
                 check: match check {
                     Some(check) => Some(check?),

@@ -14,28 +14,39 @@ use crate::expression::{Scope, Template};
 impl ConnectorChecks<'_, '_> {
     /// All budgets, in the order written.
     pub(super) fn limits(&self, at: &Pointer) -> Option<Vec<Limit>> {
-        let limits: Vec<_> =
-            self.definition.limits.iter().map(|(name, limit)| self.limit(&at.key(name), name, limit)).collect();
+        let limits: Vec<_> = self
+            .definition
+            .limits
+            .iter()
+            .map(|(name, limit)| self.limit(&at.key(name), name, limit))
+            .collect();
         limits.into_iter().collect()
     }
 
     fn limit(&self, at: &Pointer, name: &str, limit: &definition::Limit) -> Option<Limit> {
         if limit.rate.is_none() && limit.at_once.is_none() {
             self.checks.error(Code::BadRate, at, |report| {
-                report.message(format!("the limit `{name}` limits nothing")).at_key().hint("give it a `rate` such as `100 per minute`, or `at_once`")
+                report
+                    .message(format!("the limit `{name}` limits nothing"))
+                    .at_key()
+                    .hint("give it a `rate` such as `100 per minute`, or `at_once`")
             });
         }
         let rate = limit.rate.as_ref().map(|text| {
             let at = at.key("rate");
-            let rate = self.checks.text(&at, text, Sight::new(Place::LimitRate, &self.names))?;
+            let rate = self
+                .checks
+                .text(&at, text, Sight::new(Place::LimitRate, &self.names))?;
             self.check_rate(&at, &rate).then_some(rate)
         });
-        let each = limit
-            .each
-            .as_ref()
-            .map(|text| self.checks.text(&at.key("each"), text, Sight::new(Place::LimitKey, &self.names)));
+        let each = limit.each.as_ref().map(|text| {
+            self.checks
+                .text(&at.key("each"), text, Sight::new(Place::LimitKey, &self.names))
+        });
         let lower = |names: Option<&OneOrMany<String>>| {
-            names.map(|names| names.iter().map(|name| name.to_ascii_lowercase()).collect()).unwrap_or_default()
+            names
+                .map(|names| names.iter().map(|name| name.to_ascii_lowercase()).collect())
+                .unwrap_or_default()
         };
         let headers = limit.headers.as_ref();
         Some(Limit {
@@ -72,7 +83,9 @@ impl ConnectorChecks<'_, '_> {
             return true;
         }
         self.checks.error(Code::BadRate, at, |report| {
-            report.message(format!("`{text}` is not a rate")).hint("write it as `100 per minute`, `1 per second` or `30 per 10 minutes`")
+            report
+                .message(format!("`{text}` is not a rate"))
+                .hint("write it as `100 per minute`, `1 per second` or `30 per 10 minutes`")
         });
         false
     }
@@ -105,8 +118,18 @@ mod tests {
     #[test]
     fn rates_are_a_count_and_a_time() {
         assert_eq!(parse_rate("100 per minute"), Some((100, Duration::from_secs(60))));
-        assert_eq!(parse_rate("30 per 10 minutes"), Some((30, Duration::from_secs(600))));
-        for wrong in ["100", "100/minute", "0 per minute", "x per minute", "1 per fortnight", "1 per 0 seconds"] {
+        assert_eq!(
+            parse_rate("30 per 10 minutes"),
+            Some((30, Duration::from_secs(600)))
+        );
+        for wrong in [
+            "100",
+            "100/minute",
+            "0 per minute",
+            "x per minute",
+            "1 per fortnight",
+            "1 per 0 seconds",
+        ] {
             assert_eq!(parse_rate(wrong), None, "{wrong}");
         }
     }

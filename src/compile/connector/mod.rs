@@ -48,7 +48,12 @@ impl ConnectorChecks<'_, '_> {
 
 /// Where a connector's file was searched.
 pub(super) fn candidates(name: &str, folders: &[PathBuf]) -> Vec<PathBuf> {
-    let files = |folder: &PathBuf| [folder.join(format!("{name}.yaml")), folder.join(format!("{name}.yml"))];
+    let files = |folder: &PathBuf| {
+        [
+            folder.join(format!("{name}.yaml")),
+            folder.join(format!("{name}.yml")),
+        ]
+    };
     folders.iter().flat_map(files).collect()
 }
 
@@ -56,9 +61,13 @@ pub(super) fn candidates(name: &str, folders: &[PathBuf]) -> Vec<PathBuf> {
 pub(super) fn available(folders: &[PathBuf]) -> Vec<String> {
     let mut names = vec!["file".to_owned()];
     for folder in folders {
-        let Ok(entries) = std::fs::read_dir(folder) else { continue };
+        let Ok(entries) = std::fs::read_dir(folder) else {
+            continue;
+        };
         for path in entries.flatten().map(|entry| entry.path()) {
-            let is_yaml = path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
+            let is_yaml = path
+                .extension()
+                .is_some_and(|extension| extension == "yaml" || extension == "yml");
             if let (true, Some(stem)) = (is_yaml, path.file_stem().and_then(|stem| stem.to_str())) {
                 names.push(stem.to_owned());
             }

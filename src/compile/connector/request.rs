@@ -18,7 +18,9 @@ impl ConnectorChecks<'_, '_> {
         let target = self.target(at, words, sight);
         let query = self.query(&at.key("query"), words.query, sight);
         let headers = self.headers(&at.key("headers"), words.headers, sight);
-        let body = words.body.map(|body| self.checks.body(&at.key("body"), body, sight));
+        let body = words
+            .body
+            .map(|body| self.checks.body(&at.key("body"), body, sight));
         let uses = self.uses(&at.key("uses"), words.uses);
         let (method, path) = target?;
         Some(Request {
@@ -43,7 +45,9 @@ impl ConnectorChecks<'_, '_> {
             self.checks.error(Code::WrongRequest, at, |report| {
                 let report = report.at_key();
                 if written.is_empty() {
-                    return report.message("a request needs a method and a path").hint("write `get: /path`, or another method");
+                    return report
+                        .message("a request needs a method and a path")
+                        .hint("write `get: /path`, or another method");
                 }
                 let names = list(written.iter().map(|(name, _)| *name));
                 report.message(format!("a request has one method, found {names}"))
@@ -60,7 +64,9 @@ impl ConnectorChecks<'_, '_> {
         let text = path.as_str();
         if !text.starts_with('/') && !text.starts_with("http") && !text.starts_with("{{") {
             self.checks.error(Code::WrongRequest, &at.key(name), |report| {
-                report.message(format!("`{text}` is no path below the base address")).hint(format!("write `{name}: /{text}`"))
+                report
+                    .message(format!("`{text}` is no path below the base address"))
+                    .hint(format!("write `{name}: /{text}`"))
             });
         }
         Some((method, self.checks.text(&at.key(name), path, sight)?))
@@ -89,14 +95,23 @@ impl ConnectorChecks<'_, '_> {
         parameters.into_iter().collect()
     }
 
-    fn parameter(&self, at: &Pointer, name: &str, value: &Json, sight: Sight<'_>) -> Option<(String, Template)> {
+    fn parameter(
+        &self,
+        at: &Pointer,
+        name: &str,
+        value: &Json,
+        sight: Sight<'_>,
+    ) -> Option<(String, Template)> {
         let template = match value {
             Json::String(text) if is_template(text) => self.checks.template(at, text, sight)?,
             Json::String(text) => Template::literal(text),
             Json::Number(_) | Json::Bool(_) => Template::literal(&value.to_string()),
             Json::Null | Json::Array(_) | Json::Object(_) => {
                 self.checks.error(Code::WrongRequest, at, |report| {
-                    report.message(format!("a query parameter is a text, a number or a list of them, not {}", crate::compile::setting::kind(value)))
+                    report.message(format!(
+                        "a query parameter is a text, a number or a list of them, not {}",
+                        crate::compile::setting::kind(value)
+                    ))
                 });
                 return None;
             }
@@ -118,7 +133,9 @@ impl ConnectorChecks<'_, '_> {
                 let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
                 if name.is_empty() || !name.bytes().all(is_token) {
                     self.checks.error(Code::WrongRequest, &at, |report| {
-                        report.message(format!("`{name}` is no name of a header")).at_key()
+                        report
+                            .message(format!("`{name}` is no name of a header"))
+                            .at_key()
                     });
                 }
                 Some((name.clone(), self.checks.text(&at, text, sight)?))
@@ -130,7 +147,15 @@ impl ConnectorChecks<'_, '_> {
     fn uses(&self, at: &Pointer, uses: &[String]) -> Option<Vec<usize>> {
         let limits = &self.definition.limits;
         if uses.is_empty() {
-            return Some((0..limits.len()).filter(|position| limits.get_index(*position).is_some_and(|(_, limit)| limit.each.is_none())).collect());
+            return Some(
+                (0..limits.len())
+                    .filter(|position| {
+                        limits
+                            .get_index(*position)
+                            .is_some_and(|(_, limit)| limit.each.is_none())
+                    })
+                    .collect(),
+            );
         }
         let positions: Vec<_> = uses
             .iter()
@@ -138,11 +163,14 @@ impl ConnectorChecks<'_, '_> {
             .map(|(position, name)| {
                 let found = limits.get_index_of(name);
                 if found.is_none() {
-                    self.checks.error(Code::UnknownLimit, &at.index(position), |report| {
-                        let known = limits.keys().map(String::as_str);
-                        let report = report.message(format!("the connector has no limit `{name}`"));
-                        report.did_you_mean(name, known.clone()).note(format!("its limits are {}", list(known)))
-                    });
+                    self.checks
+                        .error(Code::UnknownLimit, &at.index(position), |report| {
+                            let known = limits.keys().map(String::as_str);
+                            let report = report.message(format!("the connector has no limit `{name}`"));
+                            report
+                                .did_you_mean(name, known.clone())
+                                .note(format!("its limits are {}", list(known)))
+                        });
                 }
                 found
             })
@@ -157,8 +185,10 @@ impl ConnectorChecks<'_, '_> {
         joins: &IndexMap<String, definition::SideLoad>,
         view: &RecordView,
     ) -> Option<Vec<SideLoad>> {
-        let compiled: Vec<_> =
-            joins.iter().map(|(name, join)| self.side_load(&at.key(name), name, join, view)).collect();
+        let compiled: Vec<_> = joins
+            .iter()
+            .map(|(name, join)| self.side_load(&at.key(name), name, join, view))
+            .collect();
         compiled.into_iter().collect()
     }
 
@@ -186,7 +216,13 @@ impl ConnectorChecks<'_, '_> {
             }
         };
         let is = self.checks.path_into(&at.key(key), path, view);
-        Some(SideLoad { name: name.to_owned(), among: among?, whose: whose?, is: is?, many })
+        Some(SideLoad {
+            name: name.to_owned(),
+            among: among?,
+            whose: whose?,
+            is: is?,
+            many,
+        })
     }
 
     /// An optional path.

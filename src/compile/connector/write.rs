@@ -6,12 +6,17 @@ use crate::compile::place::Place;
 use crate::compile::pointer::Pointer;
 use crate::compile::record_view::RecordView;
 use crate::compile::sight::Sight;
-use crate::definition::{self, CreateRequest, DeleteRequest, IfUnchanged, ManyRequest, PathText, UpdateRequest};
+use crate::definition::{
+    self, CreateRequest, DeleteRequest, IfUnchanged, ManyRequest, PathText, UpdateRequest,
+};
 use crate::diagnostic::{Code, list};
 
 impl ConnectorChecks<'_, '_> {
     fn write_sight<'v>(&'v self, view: &'v RecordView) -> Sight<'v> {
-        Sight { target: Some(view), ..Sight::new(Place::Write, &self.names) }
+        Sight {
+            target: Some(view),
+            ..Sight::new(Place::Write, &self.names)
+        }
     }
 
     /// Creating one record.
@@ -42,7 +47,10 @@ impl ConnectorChecks<'_, '_> {
     }
 
     fn find_position(&self, at: &Pointer, path: &PathText, find: &[Option<Find>]) -> Option<usize> {
-        let position = find.iter().position(|find| find.as_ref().is_some_and(|find| find.by.source() == path.as_str()));
+        let position = find.iter().position(|find| {
+            find.as_ref()
+                .is_some_and(|find| find.by.source() == path.as_str())
+        });
         if position.is_none() && find.iter().all(Option::is_some) {
             let known: Vec<&str> = find.iter().flatten().map(|find| find.by.source()).collect();
             self.checks.error(Code::NotFindable, at, |report| {
@@ -50,7 +58,9 @@ impl ConnectorChecks<'_, '_> {
                 if known.is_empty() {
                     return report.hint("describe under `find` how to search it by that path");
                 }
-                report.did_you_mean(path.as_str(), known.iter().copied()).note(format!("it can be found by {}", list(known.iter().copied())))
+                report
+                    .did_you_mean(path.as_str(), known.iter().copied())
+                    .note(format!("it can be found by {}", list(known.iter().copied())))
             });
         }
         position
@@ -60,7 +70,10 @@ impl ConnectorChecks<'_, '_> {
     fn check_body(&self, at: &Pointer, has_body: bool) {
         if !has_body && !self.is_json_api() {
             self.checks.error(Code::WrongRequest, at, |report| {
-                report.message("this write sends no body, so the fields would be lost").at_key().hint("write `body: \"{{ fields }}\"`, or a map that holds it")
+                report
+                    .message("this write sends no body, so the fields would be lost")
+                    .at_key()
+                    .hint("write `body: \"{{ fields }}\"`, or a map that holds it")
             });
         }
     }
@@ -109,7 +122,10 @@ impl ConnectorChecks<'_, '_> {
                 let members: Vec<_> = members
                     .iter()
                     .map(|(name, value)| {
-                        Some((name.clone(), self.checks.shape(&at.key(name), value, self.write_sight(view))?))
+                        Some((
+                            name.clone(),
+                            self.checks.shape(&at.key(name), value, self.write_sight(view))?,
+                        ))
                     })
                     .collect();
                 Some(Precondition::InBody(members.into_iter().collect::<Option<_>>()?))
@@ -120,14 +136,26 @@ impl ConnectorChecks<'_, '_> {
     /// Writing many records in one request.
     pub(super) fn many(&self, at: &Pointer, many: &ManyRequest, view: &RecordView) -> Option<WriteMany> {
         let request = self.request(at, many.words(), Sight::new(Place::WriteMany, &self.names));
-        let sight = Sight { target: Some(view), ..Sight::new(Place::WriteItem, &self.names) };
+        let sight = Sight {
+            target: Some(view),
+            ..Sight::new(Place::WriteItem, &self.names)
+        };
         let item: Vec<_> = many
             .item
             .iter()
-            .map(|(name, value)| Some((name.clone(), self.checks.shape(&at.key("item").key(name), value, sight)?)))
+            .map(|(name, value)| {
+                Some((
+                    name.clone(),
+                    self.checks.shape(&at.key("item").key(name), value, sight)?,
+                ))
+            })
             .collect();
         self.check_body(at, many.body.is_some());
-        if let Some(job) = many.job.as_ref().filter(|job| !self.definition.jobs.contains_key(*job)) {
+        if let Some(job) = many
+            .job
+            .as_ref()
+            .filter(|job| !self.definition.jobs.contains_key(*job))
+        {
             let known = self.definition.jobs.keys().map(String::as_str);
             self.checks.error(Code::UnknownJob, &at.key("job"), |report| {
                 report
@@ -138,7 +166,11 @@ impl ConnectorChecks<'_, '_> {
         }
         Some(WriteMany {
             request: request?,
-            at_most: many.at_most.and_then(|count| usize::try_from(count).ok()).unwrap_or(100).max(1),
+            at_most: many
+                .at_most
+                .and_then(|count| usize::try_from(count).ok())
+                .unwrap_or(100)
+                .max(1),
             item: item.into_iter().collect::<Option<_>>()?,
             job: many.job.clone(),
             has_precondition: many.if_unchanged.is_some(),
@@ -147,5 +179,8 @@ impl ConnectorChecks<'_, '_> {
 }
 
 fn idempotency(idempotency: &definition::Idempotency) -> Idempotency {
-    Idempotency { header: idempotency.header.clone(), kept_for: idempotency.kept_for.duration() }
+    Idempotency {
+        header: idempotency.header.clone(),
+        kept_for: idempotency.kept_for.duration(),
+    }
 }
