@@ -35,7 +35,7 @@ mod template;
 mod time_format;
 mod value;
 
-pub use filters::{FILTERS, Filter, TESTS, ValueTest};
+pub use filters::{FILTERS, Filter, TESTS, ValueTest, exact_sum};
 pub use json::{JsonError, parse_json, parse_json_owned};
 pub use normalize::{Normalizer, normalize};
 pub use number::Number;
@@ -43,7 +43,7 @@ pub use path::{Edit, Path, Step, SyntaxError};
 pub use projection::Projection;
 pub use record::{Joined, Place, Record};
 pub use scope::Scope;
-pub use split::{SplitError, select_slice, split_records};
+pub use split::{SplitError, select_slice, select_text, split_records};
 pub use target_type::{CoerceError, TargetType};
 pub use template::{EvaluateError, Template};
 pub use time_format::{TimeFormat, TimePattern};

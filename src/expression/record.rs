@@ -8,7 +8,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::json::{JsonError, project_json};
+use super::path::Path;
 use super::projection::Projection;
+use super::split::select_text;
 use super::value::{Map, Value};
 
 /// One record as a connector read it.
@@ -149,6 +151,18 @@ impl Record {
         }
     }
 
+    /// The JSON text at a plain path of what rules read, exactly as it stands there; joined records have none.
+    ///
+    /// # Errors
+    /// When the text is not JSON; says why.
+    pub fn received_text(&self, path: &Path) -> Result<Option<&str>, String> {
+        if path.is_root() {
+            let text = std::str::from_utf8(self.text()).map_err(|_| "the text is not UTF-8".to_owned())?;
+            return Ok(Some(text.trim()));
+        }
+        select_text(self.text(), path).map_err(|error| error.to_string())
+    }
+
     /// All of it.
     ///
     /// # Errors
@@ -182,6 +196,15 @@ impl Value<'_> {
 mod tests {
     use super::*;
     use crate::expression::Path;
+
+    #[test]
+    fn texts_as_received() {
+        let record = Record::new(Bytes::from_static(b" {\"a\": [1.10,  2]} \n"));
+        let text = |path: &str| record.received_text(&Path::parse(path).unwrap()).unwrap();
+        assert_eq!(text("$"), Some("{\"a\": [1.10,  2]}"));
+        assert_eq!(text("$.a"), Some("[1.10,  2]"));
+        assert_eq!(text("$.b"), None);
+    }
 
     #[test]
     fn joined_records_stand_under_their_names() {

@@ -68,7 +68,10 @@ pub fn select_slice(page: &Bytes, path: &Path) -> Result<Option<Bytes>, SplitErr
 }
 
 /// The JSON text at a plain path of a text; `None` if there is nothing.
-pub(crate) fn select_text<'t>(text: &'t [u8], path: &Path) -> Result<Option<&'t str>, SplitError> {
+///
+/// # Errors
+/// When the text is not JSON.
+pub fn select_text<'t>(text: &'t [u8], path: &Path) -> Result<Option<&'t str>, SplitError> {
     match find(text, path, Goal::Select)? {
         Found::Slice(raw) => Ok(Some(raw.get())),
         Found::Nothing | Found::Other | Found::Null | Found::List(_) => Ok(None),

@@ -5,8 +5,10 @@
 //! to target is one table, in the documentation of [`crate::expression`].
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 
 use super::number::Number;
+use super::time_format::parse_rfc3339;
 
 /// A JSON value, or an instant that a rule made of one.
 #[derive(Clone, Debug, Default)]
@@ -184,6 +186,39 @@ impl<'a> Value<'a> {
             Value::Number(number) => Some(Cow::Borrowed(number.digits())),
             Value::Text(text) => Some(Cow::Borrowed(text)),
             Value::Time(time) => Some(Cow::Owned(time.to_string())),
+        }
+    }
+
+    /// The text of an identifier as it is compared and stored: a text that is not empty, or a number's digits.
+    pub fn key_text(&self) -> Option<String> {
+        match self {
+            Value::Text(text) if !text.is_empty() => Some(text.to_string()),
+            Value::Number(number) => Some(number.digits().to_owned()),
+            _ => None,
+        }
+    }
+
+    /// The order of two values: numbers by value, texts that are both RFC 3339 times by instant, other texts by their
+    /// characters, false before true; values of different kinds by kind.
+    pub fn order(&self, other: &Value<'_>) -> Ordering {
+        let rank = |value: &Value<'_>| match value {
+            Value::Null => 0,
+            Value::Bool(_) => 1,
+            Value::Number(_) => 2,
+            Value::Time(_) => 3,
+            Value::Text(_) => 4,
+            Value::List(_) => 5,
+            Value::Map(_) => 6,
+        };
+        match (self, other) {
+            (Value::Bool(left), Value::Bool(right)) => left.cmp(right),
+            (Value::Number(left), Value::Number(right)) => left.compare(right).unwrap_or(Ordering::Equal),
+            (Value::Time(left), Value::Time(right)) => left.cmp(right),
+            (Value::Text(left), Value::Text(right)) => match (parse_rfc3339(left), parse_rfc3339(right)) {
+                (Some(left), Some(right)) => left.cmp(&right),
+                _ => left.cmp(right),
+            },
+            _ => rank(self).cmp(&rank(other)),
         }
     }
 

@@ -80,7 +80,15 @@ pub enum Cell<'r> {
     Pending(PendingKey),
 }
 
-impl Cell<'_> {
+impl<'r> Cell<'r> {
+    /// The value, if there is one already.
+    pub fn value(&self) -> Option<&Value<'r>> {
+        match self {
+            Cell::Value(value) => Some(value),
+            Cell::Absent | Cell::Pending(_) => None,
+        }
+    }
+
     /// The same cell, owning what it holds.
     pub fn into_owned(self) -> Cell<'static> {
         match self {

@@ -5,7 +5,7 @@
 use crate::compile::compiled::Shape;
 use crate::expression::{EvaluateError, Map, Scope, Value};
 
-/// The value of a shape. A template's null stays a null member; an `each` over null is an empty list.
+/// The value of a shape. A path in it selects from `value`: one node, or a list where it may select several. A template's null stays a null member; an `each` over null is an empty list.
 ///
 /// # Errors
 /// When a template cannot be computed, or an `each` goes over something that is no list.
@@ -14,8 +14,16 @@ pub fn evaluate_shape(shape: &Shape, scope: &Scope<'_>) -> Result<Value<'static>
         Shape::Const(value) => Ok(value.clone()),
         Shape::Template(template) => template.evaluate(scope),
         Shape::Select(path) => {
-            let selected = scope.get("value").and_then(|value| path.one(value));
-            Ok(selected.map_or(Value::Null, |value| value.clone().into_owned()))
+            let nodes = scope
+                .get("value")
+                .map(|value| path.all(value))
+                .unwrap_or_default();
+            let mut nodes = nodes.into_iter().map(|node| node.clone().into_owned());
+            Ok(if path.is_singular() {
+                nodes.next().unwrap_or_default()
+            } else {
+                Value::List(nodes.collect())
+            })
         }
         Shape::List(shapes) => {
             let items: Result<Vec<_>, _> = shapes.iter().map(|shape| evaluate_shape(shape, scope)).collect();

@@ -10,6 +10,7 @@ mod text;
 mod time;
 
 use super::value::Value;
+pub use number::exact_sum;
 
 /// A filter: `value | name(arguments)`.
 #[derive(Debug)]

@@ -28,7 +28,10 @@ pub(super) fn sum(value: Value<'static>, _: &[Value<'static>]) -> Filtered {
 }
 
 /// The exact sum of numbers and their texts, nulls left out; `None` if there are none.
-pub(crate) fn exact_sum(items: &[Value<'_>]) -> Result<Option<Value<'static>>, String> {
+///
+/// # Errors
+/// When something is no number, or two are too far apart to be added.
+pub fn exact_sum(items: &[Value<'_>]) -> Result<Option<Value<'static>>, String> {
     let mut sum: Option<Decimal> = None;
     for item in items.iter().filter(|item| !item.is_null()) {
         let total = sum.unwrap_or_else(Decimal::zero).add(&exact(item)?);

@@ -1,0 +1,583 @@
+//! One row: the fixed order of steps from the record to the target's value.
+//!
+//! value -> each/as -> take -> default -> on_null -> enum -> lookup -> then -> type -> checks. A list goes through enum,
+//! lookup and `then` element by element.
+
+use super::input::{Held, NULL};
+use super::mapper::Mapper;
+use super::outcome::{Cell, Coverage, Pending, Reject};
+use super::shape::evaluate_shape;
+use super::trace::{MASK, Trace};
+use super::{PendingKey, Resolver};
+use crate::compile::compiled::{
+    Alternative, EnumUse, Input, LookupUse, OnNull, OnTooLong, OnUnknown, PrivacyKind, Row, Shape, Source,
+};
+use crate::expression::{Record, Scope, TargetType, Value};
+
+/// What a row sees.
+pub(super) struct Context<'m, 'r> {
+    pub(super) mapper: &'m Mapper<'r>,
+    /// `$`.
+    pub(super) root: &'m Value<'r>,
+    /// The names of templates.
+    pub(super) scope: &'m Scope<'m>,
+    /// The record, where `$` is one.
+    pub(super) record: Option<&'r Record>,
+    /// The record's own key.
+    pub(super) key: &'m str,
+    pub(super) resolver: &'m dyn Resolver,
+    /// The row's target, for messages.
+    pub(super) field: &'m str,
+    /// What is done with the row's values wherever they are shown.
+    pub(super) privacy: PrivacyKind,
+    /// How deep in rows of records to be created.
+    pub(super) depth: usize,
+}
+
+/// What rows leave behind beside their values.
+pub(super) struct Effects<'c> {
+    pub(super) pending: Vec<Pending>,
+    pub(super) coverage: &'c mut Coverage,
+    /// Whether the row that is being made holds a fallback.
+    pub(super) fallback: bool,
+}
+
+/// Why a record is not mapped any further.
+pub(super) enum Stop {
+    Reject(Reject),
+    Skip(Reject),
+    Hold(Reject),
+    Wait(Reject),
+    Filter,
+    /// The row is not applied.
+    Absent,
+    /// An answer is missing: noted by the resolver.
+    Missing,
+}
+
+/// Boxed, because rows rarely stop.
+pub(super) type Stopped = Box<Stop>;
+
+/// A value on its way, or a reference to a record that load creates.
+pub(super) enum Made<'v, 'r> {
+    Held(Held<'v, 'r>),
+    Pending(PendingKey),
+}
+
+impl<'v, 'r> Made<'v, 'r> {
+    pub(super) fn own(value: Value<'r>) -> Self {
+        Made::Held(Held::Own(value))
+    }
+
+    pub(super) fn shown(&self) -> &Value<'r> {
+        match self {
+            Made::Held(held) => held.value(),
+            Made::Pending(_) => &NULL,
+        }
+    }
+}
+
+impl<'m, 'r> Context<'m, 'r> {
+    /// The row's cell.
+    pub(super) fn row(
+        &self,
+        row: &'r Row,
+        effects: &mut Effects<'_>,
+        mut trace: Option<&mut Trace>,
+    ) -> Result<Cell<'r>, Stopped> {
+        if let Some(trace) = trace.as_deref_mut() {
+            trace.begin(&row.target.name, self.privacy != PrivacyKind::Keep);
+        }
+        effects.fallback = false;
+        let result = self.steps(row, effects, trace.as_deref_mut());
+        let result = match result {
+            Err(stop) if matches!(*stop, Stop::Absent) => Ok(Cell::Absent),
+            other => other,
+        };
+        if let Some(trace) = trace {
+            match &result {
+                Ok(Cell::Absent) => trace.end(&NULL, Some("not applied".to_owned())),
+                Ok(Cell::Value(value)) => trace.end(value, effects.fallback.then(|| "fallback".to_owned())),
+                Ok(Cell::Pending(key)) => {
+                    let shown = if self.privacy == PrivacyKind::Keep {
+                        &key.key
+                    } else {
+                        MASK
+                    };
+                    trace.end(&NULL, Some(format!("created in load: {shown}")));
+                }
+                Err(stop) => trace.end(&NULL, Some(stop.describe())),
+            }
+        }
+        result
+    }
+
+    fn steps(
+        &self,
+        row: &'r Row,
+        effects: &mut Effects<'_>,
+        mut trace: Option<&mut Trace>,
+    ) -> Result<Cell<'r>, Stopped> {
+        if !self.applies(row, trace.as_deref_mut())? {
+            return if row.otherwise_clear {
+                self.checked(row, Value::Null).map(Cell::Value)
+            } else {
+                Ok(Cell::Absent)
+            };
+        }
+        if let Some(received) = self.received(row) {
+            return self.checked(row, received?).map(Cell::Value);
+        }
+        let made = match &row.input {
+            Input::FirstOf(alternatives) => {
+                self.first_of(row, alternatives, effects, trace.as_deref_mut())?
+            }
+            Input::Link(link) => {
+                let made = self.link(link)?;
+                if let Some(trace) = trace.as_deref_mut() {
+                    let name = self
+                        .mapper
+                        .pipeline
+                        .flows
+                        .get(link.flow)
+                        .map(|flow| flow.name.clone());
+                    trace.step("link", name, &NULL, made.shown(), None);
+                }
+                self.defaulted(row, made, &mut trace)?
+            }
+            input => {
+                let held = self.input(input)?;
+                if let Some(trace) = trace.as_deref_mut() {
+                    trace.step("value", describe(input), &NULL, held.value(), None);
+                }
+                let held = match &row.take {
+                    Some(take) => {
+                        let before = trace.is_some().then(|| held.value().clone());
+                        let taken = self.take(take, held)?;
+                        if let Some(trace) = trace.as_deref_mut() {
+                            trace.step(
+                                "take",
+                                Some(format!("{take:?}").to_lowercase()),
+                                &before.unwrap_or_default(),
+                                taken.value(),
+                                None,
+                            );
+                        }
+                        taken
+                    }
+                    None => held,
+                };
+                let made = self.defaulted(row, Made::Held(held), &mut trace)?;
+                self.translated(row, made, effects, &mut trace)?
+            }
+        };
+        let held = match made {
+            Made::Held(held) => held,
+            Made::Pending(key) => {
+                if row.then.is_some() {
+                    return Err(self.reject(
+                        "then",
+                        "pending_in_template",
+                        "the record that is referred to does not exist yet, so nothing can be computed from its key".to_owned(),
+                        None,
+                    ));
+                }
+                return Ok(Cell::Pending(key));
+            }
+        };
+        let held = match &row.then {
+            Some(shape) => {
+                let then = self.then(shape, held.value())?;
+                if let Some(trace) = trace.as_deref_mut() {
+                    trace.step("then", None, held.value(), &then, None);
+                }
+                Held::Own(then)
+            }
+            None => held,
+        };
+        let typed = self.typed(row, held, trace)?;
+        self.checked(row, typed).map(Cell::Value)
+    }
+
+    fn applies(&self, row: &'r Row, trace: Option<&mut Trace>) -> Result<bool, Stopped> {
+        let Some(when) = &row.when else {
+            return Ok(true);
+        };
+        let applies = when
+            .is_true(self.scope)
+            .map_err(|error| self.template_failed(&error))?;
+        if let Some(trace) = trace {
+            trace.step(
+                "when",
+                Some(when.source().to_owned()),
+                &NULL,
+                &Value::Bool(applies),
+                None,
+            );
+        }
+        Ok(applies)
+    }
+
+    /// The value, or the row's default for null.
+    fn defaulted(
+        &self,
+        row: &'r Row,
+        made: Made<'m, 'r>,
+        trace: &mut Option<&mut Trace>,
+    ) -> Result<Made<'m, 'r>, Stopped> {
+        let Some(default) = &row.default else {
+            return Ok(made);
+        };
+        match made {
+            Made::Held(held) if held.value().is_null() => {
+                let value =
+                    evaluate_shape(default, self.scope).map_err(|error| self.template_failed(&error))?;
+                if let Some(trace) = trace.as_deref_mut() {
+                    trace.step("default", None, &NULL, &value, None);
+                }
+                Ok(Made::own(value))
+            }
+            other => Ok(other),
+        }
+    }
+
+    /// on_null, enum and lookup.
+    fn translated(
+        &self,
+        row: &'r Row,
+        made: Made<'m, 'r>,
+        effects: &mut Effects<'_>,
+        trace: &mut Option<&mut Trace>,
+    ) -> Result<Made<'m, 'r>, Stopped> {
+        let Made::Held(mut held) = made else {
+            return Ok(made);
+        };
+        let mut translate = row.enumeration.as_ref();
+        if held.value().is_null() {
+            match self.on_null(&row.on_null, row.lookup.as_ref(), effects, trace)? {
+                Null::Value(value) if row.enumeration.is_some() && !value.is_null() => {
+                    translate = None;
+                    held = Held::Own(value);
+                }
+                Null::Value(value) => return Ok(Made::own(value)),
+                Null::Made(made) => return Ok(made),
+            }
+        }
+        if let Some(usage) = translate {
+            let translated = self.enumerate(usage, held.value(), effects)?;
+            if let Some(trace) = trace.as_deref_mut() {
+                trace.step("enum", self.table_name(usage), held.value(), &translated, None);
+            }
+            held = Held::Own(translated);
+        }
+        match &row.lookup {
+            Some(usage) if !held.value().is_null() => self.lookup(usage, held, effects, trace),
+            _ => Ok(Made::Held(held)),
+        }
+    }
+
+    /// What the row does with null.
+    fn on_null(
+        &self,
+        on_null: &'r OnNull,
+        lookup: Option<&'r LookupUse>,
+        effects: &mut Effects<'_>,
+        trace: &mut Option<&mut Trace>,
+    ) -> Result<Null<'m, 'r>, Stopped> {
+        match on_null {
+            OnNull::Reject => {
+                Err(self.reject("on_null", "null_refused", "the value is null".to_owned(), None))
+            }
+            OnNull::Keep => Err(self.stop(Stop::Absent)),
+            OnNull::Skip => Err(self.stop(Stop::Filter)),
+            OnNull::Clear => Ok(Null::Value(Value::Null)),
+            OnNull::Const(value) => {
+                if let Some(trace) = trace.as_deref_mut() {
+                    trace.step("on_null", None, &NULL, value, None);
+                }
+                Ok(Null::Value(value.borrow()))
+            }
+            OnNull::AsNone => match lookup {
+                Some(usage) => self.none_found(usage, &NULL, effects, trace).map(Null::Made),
+                None => Ok(Null::Value(Value::Null)),
+            },
+        }
+    }
+
+    fn first_of(
+        &self,
+        row: &'r Row,
+        alternatives: &'r [Alternative],
+        effects: &mut Effects<'_>,
+        mut trace: Option<&mut Trace>,
+    ) -> Result<Made<'m, 'r>, Stopped> {
+        // `on_none` counts once, after the last: it is given what the first alternative with a value was given.
+        let mut unfound: Option<(&'r LookupUse, Held<'m, 'r>)> = None;
+        for alternative in alternatives {
+            if let Some(when) = &alternative.when
+                && !when
+                    .is_true(self.scope)
+                    .map_err(|error| self.template_failed(&error))?
+            {
+                continue;
+            }
+            let held = self.input(&alternative.input)?;
+            let held = match &row.take {
+                Some(take) => self.take(take, held)?,
+                None => held,
+            };
+            if let Some(trace) = trace.as_deref_mut() {
+                trace.step("value", describe(&alternative.input), &NULL, held.value(), None);
+            }
+            if held.value().is_null() {
+                continue;
+            }
+            let held = match alternative.enumeration.as_ref().or(row.enumeration.as_ref()) {
+                Some(usage) => Held::Own(self.enumerate(usage, held.value(), effects)?),
+                None => held,
+            };
+            let Some(usage) = alternative.lookup.as_ref().or(row.lookup.as_ref()) else {
+                return Ok(Made::Held(held));
+            };
+            match self.find(usage, held.value())? {
+                Some(found) => {
+                    if let Some(trace) = trace.as_deref_mut() {
+                        trace.step("lookup", self.lookup_name(usage), held.value(), &found, None);
+                    }
+                    return Ok(Made::own(found));
+                }
+                None => unfound = unfound.or(Some((usage, held))),
+            }
+        }
+        if let Some((usage, given)) = unfound {
+            return self.none_found(usage, given.value(), effects, &mut trace);
+        }
+        let made = self.defaulted(row, Made::own(Value::Null), &mut trace)?;
+        match made {
+            Made::Held(held) if held.value().is_null() => {
+                match self.on_null(&row.on_null, row.lookup.as_ref(), effects, &mut trace)? {
+                    Null::Value(value) => Ok(Made::own(value)),
+                    Null::Made(made) => Ok(made),
+                }
+            }
+            other => self.translated(row, other, effects, &mut trace),
+        }
+    }
+
+    /// Translates a value, or each element of a list.
+    fn enumerate(
+        &self,
+        usage: &'r EnumUse,
+        value: &Value<'_>,
+        effects: &mut Effects<'_>,
+    ) -> Result<Value<'r>, Stopped> {
+        match value {
+            Value::List(items) => items
+                .iter()
+                .map(|item| self.enumerate_one(usage, item, effects))
+                .collect::<Result<_, _>>()
+                .map(Value::List),
+            single => self.enumerate_one(usage, single, effects),
+        }
+    }
+
+    fn enumerate_one(
+        &self,
+        usage: &'r EnumUse,
+        value: &Value<'_>,
+        effects: &mut Effects<'_>,
+    ) -> Result<Value<'r>, Stopped> {
+        let Some(table) = self.mapper.pipeline.enums.get(usage.table) else {
+            return Err(self.reject("enum", "enum_unknown", "there is no such table".to_owned(), None));
+        };
+        if value.is_null() {
+            return match usage.on_null.as_ref().unwrap_or(&table.on_null) {
+                OnNull::Reject => Err(self.reject(
+                    &format!("enum {}", table.name),
+                    "null_refused",
+                    "the value is null".to_owned(),
+                    None,
+                )),
+                OnNull::Keep => Err(self.stop(Stop::Absent)),
+                OnNull::Skip => Err(self.stop(Stop::Filter)),
+                OnNull::Clear | OnNull::AsNone => Ok(Value::Null),
+                OnNull::Const(value) => Ok(value.borrow()),
+            };
+        }
+        let text = value.scalar_text();
+        let entry = text.as_deref().and_then(|text| table.values.get_full(text));
+        if let Some((index, _, value)) = entry {
+            effects.coverage.count(usage.table, index);
+            return Ok(value.borrow());
+        }
+        let shown = self.shown(value).unwrap_or_else(|| MASK.to_owned());
+        effects.coverage.count_unknown(usage.table, &shown);
+        match usage.on_unknown.as_ref().unwrap_or(&table.on_unknown) {
+            OnUnknown::Reject => Err(self.reject(
+                &format!("enum {}", table.name),
+                "enum_unknown",
+                format!("the value is not in the table `{}`", table.name),
+                Some(value),
+            )),
+            OnUnknown::Keep => Err(self.stop(Stop::Absent)),
+            OnUnknown::Skip => Err(self.stop(Stop::Filter)),
+            OnUnknown::Clear => Ok(Value::Null),
+            OnUnknown::Const(value) => Ok(value.borrow()),
+        }
+    }
+
+    /// Computes from the value, or from each element of a list.
+    fn then(&self, shape: &'r Shape, value: &Value<'_>) -> Result<Value<'r>, Stopped> {
+        let one = |value: &Value<'_>| {
+            evaluate_shape(
+                shape,
+                &self.scope.child().with_owned("value", value.clone().into_owned()),
+            )
+            .map_err(|error| self.template_failed(&error))
+        };
+        match value {
+            Value::List(items) => items.iter().map(one).collect::<Result<_, _>>().map(Value::List),
+            single => one(single),
+        }
+    }
+
+    fn typed(
+        &self,
+        row: &'r Row,
+        held: Held<'_, 'r>,
+        trace: Option<&mut Trace>,
+    ) -> Result<Value<'r>, Stopped> {
+        if matches!(row.target_type, TargetType::Any) {
+            return Ok(held.into_value());
+        }
+        let before = match &held {
+            Held::Selected(value) => Held::Selected(*value),
+            Held::Own(value) => Held::Own(value.clone()),
+        };
+        let typed = row.target_type.coerce(held.into_value());
+        let typed = typed
+            .map_err(|error| self.reject("type", "type_mismatch", error.to_string(), Some(before.value())))?;
+        if let Some(trace) = trace {
+            trace.step(
+                "type",
+                Some(row.target_type.expected()),
+                before.value(),
+                &typed,
+                None,
+            );
+        }
+        Ok(typed)
+    }
+
+    /// The checks at the end.
+    fn checked(&self, row: &'r Row, value: Value<'r>) -> Result<Value<'r>, Stopped> {
+        if row.required && value.is_null() {
+            return Err(self.reject(
+                "required",
+                "required_missing",
+                "the field is required and there is no value".to_owned(),
+                None,
+            ));
+        }
+        let (Some((most, action)), Value::Text(text)) = (row.max_length, &value) else {
+            return Ok(value);
+        };
+        if text.len() <= most || text.chars().count() <= most {
+            return Ok(value);
+        }
+        match action {
+            OnTooLong::Reject => Err(self.reject(
+                "on_too_long",
+                "too_long",
+                format!("the text has more than {most} characters"),
+                None,
+            )),
+            OnTooLong::Truncate(length) => Ok(Value::from(text.chars().take(length).collect::<String>())),
+        }
+    }
+
+    /// A reject of this row; the value is shown only where it is not private.
+    pub(super) fn reject(
+        &self,
+        rule: &str,
+        code: &'static str,
+        message: String,
+        value: Option<&Value<'_>>,
+    ) -> Stopped {
+        self.stop(Stop::Reject(self.refusal(rule, code, message, value)))
+    }
+
+    pub(super) fn refusal(
+        &self,
+        rule: &str,
+        code: &'static str,
+        message: String,
+        value: Option<&Value<'_>>,
+    ) -> Reject {
+        Reject {
+            field: Some(self.field.to_owned()),
+            value: value.and_then(|value| self.shown(value)),
+            ..Reject::new(rule, code, message)
+        }
+    }
+
+    /// A value as messages may show it.
+    pub(super) fn shown(&self, value: &Value<'_>) -> Option<String> {
+        /// Longer texts are cut.
+        const MOST: usize = 200;
+        match self.privacy {
+            _ if value.is_null() => None,
+            PrivacyKind::Keep => {
+                let text = value
+                    .scalar_text()
+                    .map_or_else(|| value.to_json(), std::borrow::Cow::into_owned);
+                Some(text.chars().take(MOST).collect())
+            }
+            PrivacyKind::Mask | PrivacyKind::Hash => Some(MASK.to_owned()),
+            PrivacyKind::Drop => None,
+        }
+    }
+
+    fn table_name(&self, usage: &EnumUse) -> Option<String> {
+        self.mapper
+            .pipeline
+            .enums
+            .get(usage.table)
+            .map(|table| table.name.clone())
+    }
+}
+
+/// What stands for null.
+enum Null<'v, 'r> {
+    /// This value, or null itself.
+    Value(Value<'r>),
+    /// What a lookup gives that found nothing.
+    Made(Made<'v, 'r>),
+}
+
+impl Stop {
+    fn describe(&self) -> String {
+        match self {
+            Stop::Reject(reject) => format!("rejected: {}", reject.message),
+            Stop::Skip(reject) => format!("skipped: {}", reject.message),
+            Stop::Hold(reject) => format!("held: {}", reject.message),
+            Stop::Wait(reject) => format!("waits: {}", reject.message),
+            Stop::Filter => "left out".to_owned(),
+            Stop::Absent => "not applied".to_owned(),
+            Stop::Missing => "not looked up yet".to_owned(),
+        }
+    }
+}
+
+fn describe(input: &Input) -> Option<String> {
+    match input {
+        Input::Select(path) => Some(path.source().to_owned()),
+        Input::Compute(template) => Some(template.source().to_owned()),
+        Input::Each { items, .. } => match items {
+            Source::Select(path) => Some(path.source().to_owned()),
+            Source::Compute(template) => Some(template.source().to_owned()),
+        },
+        Input::Const(_) => Some("const".to_owned()),
+        Input::FirstOf(_) | Input::Link(_) => None,
+    }
+}
