@@ -5,35 +5,28 @@
 //! way, so memory follows the row group's size and not the file's. How a column is encoded is decided from the first
 //! row group: a dictionary only where values repeat, statistics only where they are short.
 
-use std::collections::{HashSet, VecDeque};
+mod pool;
+mod properties;
+
+use std::collections::VecDeque;
 use std::io::Write;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, FieldRef, Int64Type, SchemaRef, TimestampMicrosecondType};
-use parquet::arrow::arrow_writer::{
-    ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves,
-};
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::{DataType, SchemaRef};
+use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory};
 use parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata};
-use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::KeyValue;
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedFileWriter;
-use parquet::schema::types::ColumnPath;
 
+use self::pool::{Done, Pool, Task, broken};
+use self::properties::properties;
 use super::columns::slice_bytes;
 
 /// Row groups that may be under way at once.
 const GROUPS_AT_ONCE: usize = 2;
 /// A row group never has more rows.
 const ROWS_AT_MOST: usize = 1 << 20;
-/// How many values of a column decide about its encoding.
-const SAMPLE: usize = 4096;
-/// From this average length on, a text is neither put into a dictionary nor into statistics.
-const LONG_TEXT: usize = 96;
 
 /// How a file is written.
 #[derive(Clone, Debug)]
@@ -277,103 +270,6 @@ impl<W: Write + Send> Open<W> {
         self.writer.into_inner()
     }
 }
-
-/// One column of one row group.
-struct Task {
-    group: usize,
-    first_leaf: usize,
-    field: FieldRef,
-    weight: usize,
-    writers: Vec<ArrowColumnWriter>,
-    arrays: Vec<ArrayRef>,
-}
-
-struct Done {
-    group: usize,
-    first_leaf: usize,
-    chunks: Result<Vec<ArrowColumnChunk>, ParquetError>,
-}
-
-impl Task {
-    /// A panic of the library becomes an error, so that nobody waits for this column for ever.
-    fn run(mut self) -> Done {
-        let (group, first_leaf) = (self.group, self.first_leaf);
-        let chunks = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.encode()));
-        Done {
-            group,
-            first_leaf,
-            chunks: chunks.unwrap_or_else(|_| Err(broken())),
-        }
-    }
-
-    fn encode(&mut self) -> Result<Vec<ArrowColumnChunk>, ParquetError> {
-        // An array is dropped as soon as it is encoded.
-        for array in self.arrays.drain(..) {
-            for (leaf, writer) in compute_leaves(&self.field, &array)?.iter().zip(&mut self.writers) {
-                writer.write(leaf)?;
-            }
-        }
-        self.writers.drain(..).map(ArrowColumnWriter::close).collect()
-    }
-}
-
-/// Threads that encode columns.
-struct Pool {
-    tasks: Option<Sender<Task>>,
-    done: Receiver<Done>,
-    threads: Vec<JoinHandle<()>>,
-}
-
-impl Pool {
-    fn start(threads: usize) -> Pool {
-        let (tasks, waiting) = channel::<Task>();
-        let (finished, done) = channel();
-        let waiting = Arc::new(Mutex::new(waiting));
-        let threads = (0..threads)
-            .map(|_| {
-                let waiting = Arc::clone(&waiting);
-                let finished = finished.clone();
-                std::thread::spawn(move || {
-                    loop {
-                        let task = match waiting.lock() {
-                            Ok(waiting) => waiting.recv(),
-                            Err(_) => return,
-                        };
-                        let Ok(task) = task else { return };
-                        if finished.send(task.run()).is_err() {
-                            return;
-                        }
-                    }
-                })
-            })
-            .collect();
-        Pool {
-            tasks: Some(tasks),
-            done,
-            threads,
-        }
-    }
-
-    fn give(&self, task: Task) -> Result<(), ParquetError> {
-        let tasks = self.tasks.as_ref().ok_or_else(broken)?;
-        tasks.send(task).map_err(|_| broken())
-    }
-}
-
-impl Drop for Pool {
-    fn drop(&mut self) {
-        self.tasks = None;
-        for thread in self.threads.drain(..) {
-            // A thread that panicked has said so; its row group is missing, which the caller has noticed.
-            let _ = thread.join();
-        }
-    }
-}
-
-fn broken() -> ParquetError {
-    ParquetError::General("an earlier failure left the file incomplete".to_owned())
-}
-
 /// How many Parquet columns an Arrow column becomes.
 fn leaves_of(data_type: &DataType) -> usize {
     match data_type {
@@ -385,105 +281,6 @@ fn leaves_of(data_type: &DataType) -> usize {
         _ => 1,
     }
 }
-
-/// The file's properties, by what the first rows look like.
-fn properties(
-    schema: &SchemaRef,
-    batches: &[RecordBatch],
-    options: &EncoderOptions,
-) -> Result<WriterProperties, ParquetError> {
-    let metadata = options
-        .metadata
-        .iter()
-        .map(|(key, value)| KeyValue::new(key.clone(), value.clone()))
-        .collect();
-    let mut builder = WriterProperties::builder()
-        .set_created_by(concat!("crosswalk version ", env!("CARGO_PKG_VERSION")).to_owned())
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(options.level)?))
-        .set_statistics_enabled(EnabledStatistics::Chunk)
-        .set_max_row_group_row_count(None)
-        .set_key_value_metadata(Some(metadata));
-    for (position, field) in schema.fields().iter().enumerate() {
-        let path = ColumnPath::from(field.name().clone());
-        let sample = Sample::of(batches, position);
-        if sample.is_long() {
-            builder = builder
-                .set_column_dictionary_enabled(path.clone(), false)
-                .set_column_statistics_enabled(path, EnabledStatistics::None);
-        } else if !sample.repeats() {
-            builder = builder.set_column_dictionary_enabled(path, false);
-        }
-    }
-    Ok(builder.build())
-}
-
-/// What the first values of a column look like.
-#[derive(Default)]
-struct Sample {
-    values: usize,
-    bytes: usize,
-    distinct: usize,
-}
-
-impl Sample {
-    fn of(batches: &[RecordBatch], column: usize) -> Sample {
-        let mut sample = Sample::default();
-        let mut seen: HashSet<&[u8]> = HashSet::new();
-        let mut numbers: HashSet<i64> = HashSet::new();
-        for batch in batches {
-            let array = batch.column(column);
-            match array.data_type() {
-                DataType::Utf8 => {
-                    for text in array
-                        .as_string::<i32>()
-                        .iter()
-                        .flatten()
-                        .take(SAMPLE - sample.values)
-                    {
-                        sample.values += 1;
-                        sample.bytes += text.len();
-                        seen.insert(text.as_bytes());
-                    }
-                }
-                DataType::Int64 => {
-                    let values = array.as_primitive::<Int64Type>();
-                    for number in values.iter().flatten().take(SAMPLE - sample.values) {
-                        sample.values += 1;
-                        numbers.insert(number);
-                    }
-                }
-                DataType::Timestamp(..) => {
-                    let values = array.as_primitive_opt::<TimestampMicrosecondType>();
-                    for number in values
-                        .into_iter()
-                        .flatten()
-                        .flatten()
-                        .take(SAMPLE - sample.values)
-                    {
-                        sample.values += 1;
-                        numbers.insert(number);
-                    }
-                }
-                _ => {}
-            }
-            if sample.values >= SAMPLE {
-                break;
-            }
-        }
-        sample.distinct = seen.len() + numbers.len();
-        sample
-    }
-
-    fn is_long(&self) -> bool {
-        self.values > 0 && self.bytes / self.values >= LONG_TEXT
-    }
-
-    /// Whether a dictionary is worth its making. Few values say little; then it costs little as well.
-    fn repeats(&self) -> bool {
-        self.values < 64 || self.distinct * 2 <= self.values
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use arrow::array::{Int64Array, StringArray};
