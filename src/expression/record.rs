@@ -96,6 +96,11 @@ impl Record {
         self.view.as_ref().unwrap_or(&self.received)
     }
 
+    /// The JSON text that rules read, where it is another than the one received.
+    pub fn view(&self) -> Option<&Bytes> {
+        self.view.as_ref()
+    }
+
     /// What was joined, by name.
     pub fn joined(&self) -> &[(Arc<str>, Joined)] {
         &self.joined

@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures::future::BoxFuture;
 use futures::stream::{StreamExt, TryStreamExt, iter};
 use jiff::Timestamp;
 
@@ -19,7 +20,7 @@ use super::{LookupError, Lookups, Question, Shared};
 use crate::compile::compiled::{ConnectionId, Load, LookupId};
 use crate::connector::ConnectorError;
 use crate::expression::{Record, Value, normalize};
-use crate::mapping::Found;
+use crate::mapping::{Found, Resolution, Resolver};
 
 /// How many requests are on their way at once; a connection's own limits may be narrower.
 const REQUESTS_AT_ONCE: usize = 8;
@@ -32,6 +33,37 @@ impl Lookups {
     /// When a system or the store cannot be asked at all: the run ends.
     pub async fn fetch(&self, questions: Vec<Question>) -> Result<(), LookupError> {
         self.shared.answer(questions, Reuse::Kept).await
+    }
+}
+
+impl Lookups {
+    /// Asks once more for what a lookup did not find, past everything that is remembered: a system said that it exists.
+    ///
+    /// # Errors
+    /// When the system or the store cannot be asked.
+    pub async fn find_again(
+        &self,
+        lookup: LookupId,
+        given: &Value<'_>,
+    ) -> Result<Option<Arc<Found>>, LookupError> {
+        let (Some(rule), Some(table)) = (self.shared.pipeline.lookups.get(lookup), self.shared.table(lookup)) else {
+            return Ok(None);
+        };
+        let resolver = self.resolver();
+        let attempts = resolver.attempts(rule, 0, given);
+        for attempt in &attempts {
+            if let Some(answers) = table.asked.get(attempt.position) {
+                answers.forget(&attempt.key);
+            }
+        }
+        let question = Question {
+            kind: QuestionKind::Lookup { lookup, attempts },
+        };
+        self.shared.answer(vec![question], Reuse::Nothing).await?;
+        Ok(match resolver.resolve(lookup, given) {
+            Resolution::Found(found) => Some(found),
+            Resolution::Many(_) | Resolution::None | Resolution::Missing | Resolution::Failed(_) => None,
+        })
     }
 }
 
@@ -182,17 +214,15 @@ impl Shared {
                 .1
                 .push(key.clone());
         }
-        let requests = places.into_iter().flat_map(|(place, wanted)| {
+        // Boxed one by one: a closure that makes futures of borrowed values is not general enough for other threads.
+        let mut requests: Vec<BoxFuture<'_, Result<(), LookupError>>> = Vec::new();
+        for (place, wanted) in places {
             let wanted: Vec<_> = wanted.into_values().collect();
-            let at_most = self.at_most(place);
-            let chunks: Vec<Vec<_>> = wanted.chunks(at_most).map(<[_]>::to_vec).collect();
-            chunks.into_iter().map(move |chunk| (place, chunk))
-        });
-        iter(requests.collect::<Vec<_>>())
-            .map(|(place, chunk)| self.ask_chunk(place, chunk))
-            .buffer_unordered(REQUESTS_AT_ONCE)
-            .try_collect()
-            .await
+            for chunk in wanted.chunks(self.at_most(place)) {
+                requests.push(Box::pin(self.ask_chunk(place, chunk.to_vec())));
+            }
+        }
+        iter(requests).buffer_unordered(REQUESTS_AT_ONCE).try_collect().await
     }
 
     /// Takes what earlier runs kept; returns the keys that this answered.

@@ -96,7 +96,7 @@ impl BatchResolver {
     }
 
     /// The attempts from `first` on that can be asked now.
-    fn attempts(&self, rule: &Lookup, first: usize, given: &Value<'_>) -> Vec<Attempt> {
+    pub(super) fn attempts(&self, rule: &Lookup, first: usize, given: &Value<'_>) -> Vec<Attempt> {
         let rest = rule.attempts.iter().enumerate().skip(first);
         rest.filter_map(|(position, attempt)| {
             let key = asked_key(&self.shared.pipeline, &rule.normalize, attempt, given, self);

@@ -4,37 +4,45 @@
 //! that somebody made in the sink survives until the source changes that very field.
 
 use crate::compile::compiled::{Row, WritePolicy};
-use crate::expression::Value;
+use crate::expression::{Path, Value};
 use crate::mapping::Cell;
+use crate::state::{Digest, Digester};
 
-/// A keyed digest of one mapped value.
-pub(crate) type Digest = [u8; 16];
-
-/// The digest of a row that was not applied.
-pub(crate) const ABSENT: Digest = [0; 16];
-
-/// Digests a cell in its canonical form, so that `1.0` and `1`, or one instant in two spellings, are equal.
-pub(crate) fn digest(key: &[u8; 32], cell: &Cell<'_>) -> Digest {
+/// Digests a cell in its canonical form, so that `1.0` and `1`, or one instant in two spellings, are equal. `None` for a
+/// row that was not applied.
+pub(crate) fn digest(digester: &Digester, cell: &Cell<'_>) -> Option<Digest> {
     let mut canonical = Vec::new();
     match cell {
-        Cell::Absent => return ABSENT,
+        Cell::Absent => return None,
         Cell::Value(value) => value.canonical(&mut canonical),
         Cell::Pending(pending) => canonical.extend_from_slice(format!("pending {pending:?}").as_bytes()),
     }
-    let mut short = [0; 16];
-    short.copy_from_slice(&blake3::keyed_hash(key, &canonical).as_bytes()[..16]);
-    short
+    Some(digester.digest(&canonical))
 }
 
 /// The digest of all of a record's cells.
-pub(crate) fn digest_all(key: &[u8; 32], digests: &[Digest]) -> Digest {
-    let mut hasher = blake3::Hasher::new_keyed(key);
+pub(crate) fn digest_all(digester: &Digester, digests: &[Option<Digest>]) -> Digest {
+    let mut bytes = Vec::with_capacity(digests.len() * 17);
     for digest in digests {
-        hasher.update(digest);
+        bytes.push(u8::from(digest.is_some()));
+        if let Some(Digest(digest)) = digest {
+            bytes.extend_from_slice(digest);
+        }
     }
-    let mut short = [0; 16];
-    short.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
-    short
+    digester.digest(&bytes)
+}
+
+/// The digest of what a record has at some paths.
+pub(crate) fn digest_paths(digester: &Digester, paths: &[Path], record: &Value<'_>) -> Digest {
+    let mut canonical = Vec::new();
+    for path in paths {
+        for value in path.all(record) {
+            value.canonical(&mut canonical);
+            canonical.push(b',');
+        }
+        canonical.push(b';');
+    }
+    digester.digest(&canonical)
 }
 
 /// One field that an update changes.

@@ -1,7 +1,309 @@
 //! A run: the stages extract, transform, plan and load, their hand-over, cancellation and summary.
+//!
+//! [`run`] takes the pipeline's lease, seals what a dead run left, settles its writes, and then works through the flows in
+//! their order. Whatever stops it, the snapshots are closed with a manifest and a [`Summary`] says what was done and why
+//! it ended.
 
+mod batch;
 mod cancellation;
+mod context;
+mod decide;
+mod feed;
+mod file_flow;
+mod flow;
+mod load;
+mod matching;
+mod mirror;
+mod one_per;
+mod options;
+mod plan;
+mod record;
+mod reference;
+mod settle;
+mod spool;
+mod stop;
 mod summary;
+mod transform;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use uuid::Uuid;
 
 pub use cancellation::Cancellation;
+pub use options::RunOptions;
 pub use summary::{Ending, FlowSummary, Summary};
+
+use crate::compile::compiled::{Flow, Pipeline};
+use crate::connector::{Connection, ConnectionContext};
+use crate::lookup::Lookups;
+use crate::mapping::privacy::Redactor;
+use crate::snapshot::{Closing, Configuration, CursorMove, FlowCounts, Opening, RunWriter};
+use crate::state::{Digester, Holder, QueueFilter, RunEnd, RunStart, SqliteState, State};
+use crate::telemetry::Telemetry;
+use context::{Context, Searched};
+use flow::FlowRun;
+use stop::Stop;
+
+/// Runs a pipeline. It never fails: the summary says how it ended.
+pub async fn run(
+    pipeline: Arc<Pipeline>,
+    options: RunOptions,
+    telemetry: Arc<Telemetry>,
+    cancellation: Cancellation,
+) -> Summary {
+    let run = Uuid::now_v7();
+    let mut summary = Summary {
+        run: run.to_string(),
+        pipeline: pipeline.name.clone(),
+        started: Timestamp::now(),
+        ended: Timestamp::now(),
+        ending: Ending::Complete,
+        message: None,
+        dry_run: options.dry_run,
+        flows: Vec::new(),
+        queue: BTreeMap::new(),
+        snapshots: None,
+        continues: None,
+        requests: BTreeMap::new(),
+    };
+    let outcome = execute(run, pipeline, options, Arc::clone(&telemetry), &cancellation, &mut summary).await;
+    if let Err(stop) = outcome {
+        summary.ending = stop.ending(&cancellation);
+        summary.message = Some(with_causes(&stop));
+    } else if summary.flows.iter().any(|flow| flow.rejected + flow.held > 0) {
+        summary.ending = Ending::CompleteWithRejects;
+    }
+    summary.ended = Timestamp::now();
+    summary.requests = telemetry
+        .connections()
+        .into_iter()
+        .map(|(name, counters)| (name, counters.requests.get()))
+        .collect();
+    summary
+}
+
+async fn execute(
+    run: Uuid,
+    pipeline: Arc<Pipeline>,
+    options: RunOptions,
+    telemetry: Arc<Telemetry>,
+    cancellation: &Cancellation,
+    summary: &mut Summary,
+) -> Result<(), Stop> {
+    let state: Arc<dyn State> = Arc::new(SqliteState::open(&options.state)?);
+    let _lease = state.lease(&pipeline.name, &Holder::this_process(run, summary.started))?;
+    let dry_run = options.dry_run;
+    let continues = if dry_run {
+        None
+    } else {
+        let sealed = crate::snapshot::recover(&options.snapshots, &pipeline.name)?;
+        sealed.map(|manifest| manifest.run)
+    };
+    let writer = if dry_run { None } else { Some(open_writer(run, &pipeline, &options, continues)?) };
+    summary.continues = continues.map(|run| run.to_string());
+    summary.snapshots = writer.as_ref().map(|writer| writer.directory().to_owned());
+    if !dry_run {
+        state.start_run(&RunStart {
+            id: run,
+            pipeline: pipeline.name.clone(),
+            started: summary.started,
+            continues,
+        })?;
+    }
+    let mut cursors = Vec::new();
+    let context = match open(run, pipeline, options, telemetry, cancellation, Arc::clone(&state), writer) {
+        Ok(context) => Arc::new(context),
+        Err(stop) => return Err(stop),
+    };
+    let result = run_flows(&context, summary, &mut cursors).await;
+    let result = result.and_then(|()| balanced(summary));
+    summary.ending = match &result {
+        Err(stop) => stop.ending(cancellation),
+        Ok(()) if summary.flows.iter().any(|flow| flow.rejected + flow.held > 0) => Ending::CompleteWithRejects,
+        Ok(()) => Ending::Complete,
+    };
+    for (name, item) in state.queue_list(&context.pipeline.name, &QueueFilter::default())? {
+        tracing::trace!(flow = %name, key = %item.key, "Waiting.");
+        *summary.queue.entry(item.kind.word().to_owned()).or_default() += 1;
+    }
+    let closed = close(context, &state, run, summary, cursors);
+    result.and(closed)
+}
+
+fn open_writer(
+    run: Uuid,
+    pipeline: &Pipeline,
+    options: &RunOptions,
+    continues: Option<Uuid>,
+) -> Result<RunWriter, Stop> {
+    let opening = Opening {
+        continues,
+        configuration: Configuration {
+            pipeline: pipeline.digest.clone(),
+            sources: pipeline.sources.clone(),
+        },
+    };
+    Ok(RunWriter::create(&options.snapshots, &pipeline.name, run, opening, pipeline.snapshots)?)
+}
+
+fn open(
+    run: Uuid,
+    pipeline: Arc<Pipeline>,
+    options: RunOptions,
+    telemetry: Arc<Telemetry>,
+    cancellation: &Cancellation,
+    state: Arc<dyn State>,
+    writer: Option<RunWriter>,
+) -> Result<Context, Stop> {
+    let mut connections = Vec::with_capacity(pipeline.connections.len());
+    for id in 0..pipeline.connections.len() {
+        let context = ConnectionContext {
+            stop: cancellation.polite().clone(),
+            stop_now: cancellation.now().clone(),
+            telemetry: Arc::clone(&telemetry),
+            run: run.to_string(),
+            ..ConnectionContext::default()
+        };
+        connections.push(Connection::open(Arc::clone(&pipeline), id, context)?);
+    }
+    let connections: Arc<[Connection]> = connections.into();
+    let key = state.digest_key();
+    let redactors = pipeline.flows.iter().map(|flow| Redactor::new(&flow.privacy, &flow.private_targets, key)).collect();
+    let searched = Arc::new(Searched(Arc::clone(&connections)));
+    let lookups = Lookups::new(Arc::clone(&pipeline), searched, Arc::clone(&state))?;
+    let deadline = options.time_limit.map(|limit| std::time::Instant::now() + limit);
+    Ok(Context {
+        pipeline,
+        connections,
+        state,
+        lookups,
+        writer,
+        telemetry,
+        options,
+        cancellation: cancellation.clone(),
+        run,
+        digester: Digester::new(key),
+        redactors,
+        deadline,
+    })
+}
+
+async fn run_flows(
+    context: &Arc<Context>,
+    summary: &mut Summary,
+    cursors: &mut Vec<CursorMove>,
+) -> Result<(), Stop> {
+    if !context.options.dry_run {
+        settle::settle(context).await?;
+    }
+    let chosen = |flow: &Flow| context.options.flows.is_empty() || context.options.flows.contains(&flow.name);
+    let flows: Vec<(usize, &Flow)> =
+        context.pipeline.flows.iter().enumerate().filter(|(_, flow)| chosen(flow)).collect();
+    let ids: Vec<usize> = flows.iter().map(|(id, _)| *id).collect();
+    context.lookups.start(&ids).await?;
+    for (id, flow) in flows {
+        if flow.of.is_some() {
+            continue;
+        }
+        let mut running = FlowRun::new(Arc::clone(context), id);
+        let result = running.run().await;
+        collect(context, flow, running, summary, cursors);
+        result?;
+    }
+    Ok(())
+}
+
+fn collect(context: &Context, flow: &Flow, running: FlowRun, summary: &mut Summary, cursors: &mut Vec<CursorMove>) {
+    let parse = |text: Option<String>| text.and_then(|text| serde_json::from_str(&text).ok());
+    cursors.push(CursorMove {
+        flow: flow.name.clone(),
+        stream: context.stream_name(flow.from),
+        before: parse(running.cursors.0),
+        after: parse(running.cursors.1),
+    });
+    summary.flows.push(running.summary);
+    for child in running.children {
+        collect(context, &context.pipeline.flows[child.id], child, summary, cursors);
+    }
+}
+
+/// A run whose counts do not balance has lost a record somewhere, whatever else it did.
+fn balanced(summary: &Summary) -> Result<(), Stop> {
+    match summary.flows.iter().find(|flow| !flow.balances()) {
+        Some(flow) => Err(Stop::Internal(format!(
+            "the counts of flow `{}` do not balance: {} records came in, {} have an outcome",
+            flow.flow,
+            flow.read + flow.retried,
+            flow.outcomes()
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn close(
+    context: Arc<Context>,
+    state: &Arc<dyn State>,
+    run: Uuid,
+    summary: &Summary,
+    cursors: Vec<CursorMove>,
+) -> Result<(), Stop> {
+    let ending = ending_word(&summary.ending);
+    if !context.options.dry_run {
+        state.end_run(&RunEnd {
+            id: run,
+            ended: Timestamp::now(),
+            ending: ending.clone(),
+            counts: serde_json::to_string(&summary.flows)
+                .map_err(|error| Stop::Internal(format!("counts cannot be stored: {error}")))?,
+        })?;
+    }
+    let Some(context) = Arc::into_inner(context) else {
+        return Err(Stop::Internal("a task outlived the run".to_owned()));
+    };
+    if let Some(writer) = context.writer {
+        writer.finish(Closing {
+            ending,
+            exit_code: summary.ending.exit_code(),
+            counts: summary.flows.iter().map(flow_counts).collect(),
+            cursors,
+        })?;
+    }
+    Ok(())
+}
+
+fn ending_word(ending: &Ending) -> String {
+    match serde_json::to_value(ending) {
+        Ok(serde_json::Value::String(word)) => word,
+        _ => "interrupted".to_owned(),
+    }
+}
+
+fn flow_counts(flow: &FlowSummary) -> FlowCounts {
+    let counts = match serde_json::to_value(flow) {
+        Ok(serde_json::Value::Object(members)) => members
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value.as_u64()?)))
+            .collect(),
+        _ => BTreeMap::new(),
+    };
+    FlowCounts {
+        flow: flow.flow.clone(),
+        counts,
+    }
+}
+
+/// An error with everything that caused it, in one line.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        cause = inner.source();
+    }
+    text
+}

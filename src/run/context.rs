@@ -1,0 +1,116 @@
+//! What every stage of a run shares.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures::future::BoxFuture;
+use uuid::Uuid;
+
+use super::{Cancellation, RunOptions, Stop};
+use crate::compile::compiled::{ConnectionId, Flow, FlowId, Pipeline, Stream, StreamRef};
+use crate::connector::{Connection, ConnectorError, ReadRequest, Reader};
+use crate::expression::{Record, Value};
+use crate::lookup::{Lookups, Source};
+use crate::mapping::privacy::Redactor;
+use crate::snapshot::RunWriter;
+use crate::state::{Digester, FlowRef, State};
+use crate::telemetry::{FlowCounters, Telemetry};
+
+/// What every stage of a run shares.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) pipeline: Arc<Pipeline>,
+    pub(crate) connections: Arc<[Connection]>,
+    pub(crate) state: Arc<dyn State>,
+    pub(crate) lookups: Lookups,
+    /// None in a dry run.
+    pub(crate) writer: Option<RunWriter>,
+    pub(crate) telemetry: Arc<Telemetry>,
+    pub(crate) options: RunOptions,
+    pub(crate) cancellation: Cancellation,
+    pub(crate) run: Uuid,
+    pub(crate) digester: Digester,
+    /// One for each flow.
+    pub(crate) redactors: Vec<Redactor>,
+    /// When the run must have ended.
+    pub(crate) deadline: Option<Instant>,
+}
+
+/// Where lookups get records from: the run's own connections.
+#[derive(Debug)]
+pub(crate) struct Searched(pub(crate) Arc<[Connection]>);
+
+impl Source for Searched {
+    fn read(&self, connection: ConnectionId, stream: usize) -> Reader {
+        self.0[connection].read(stream, ReadRequest::default())
+    }
+
+    fn find<'s>(
+        &'s self,
+        connection: ConnectionId,
+        stream: usize,
+        find: usize,
+        values: &'s [Value<'static>],
+    ) -> BoxFuture<'s, Result<Vec<Record>, ConnectorError>> {
+        Box::pin(self.0[connection].find(stream, find, values))
+    }
+}
+
+impl Context {
+    /// The connection of a stream.
+    pub(crate) fn connection(&self, stream: StreamRef) -> &Connection {
+        &self.connections[stream.connection]
+    }
+
+    /// The compiled stream.
+    pub(crate) fn stream(&self, stream: StreamRef) -> &Stream {
+        &self.pipeline.connections[stream.connection].connector.streams[stream.stream]
+    }
+
+    /// A stream's name in state and messages, `connection.stream`.
+    pub(crate) fn stream_name(&self, stream: StreamRef) -> String {
+        let connection = &self.pipeline.connections[stream.connection];
+        format!("{}.{}", connection.name, self.stream(stream).name)
+    }
+
+    /// A flow in state.
+    pub(crate) fn flow_ref<'a>(&'a self, flow: &'a Flow) -> FlowRef<'a> {
+        FlowRef {
+            pipeline: &self.pipeline.name,
+            flow: &flow.name,
+        }
+    }
+
+    /// A flow's counters.
+    pub(crate) fn counters(&self, flow: FlowId) -> Arc<FlowCounters> {
+        self.telemetry.flow(&self.pipeline.flows[flow].name)
+    }
+
+    /// The id of one record's journey in this run.
+    pub(crate) fn correlation(&self, sequence: u64) -> String {
+        format!("{}.{sequence}", self.run)
+    }
+
+    /// What identifies the account behind a connection, for claims that pipelines share: its connector and settings.
+    pub(crate) fn account(&self, connection: ConnectionId) -> String {
+        let connection = &self.pipeline.connections[connection];
+        let settings = blake3::hash(connection.settings.to_json().as_bytes()).to_hex();
+        format!("{}:{settings}", connection.connector_name)
+    }
+
+    /// The targets of a flow's rows, shared by its baselines.
+    pub(crate) fn row_names(&self, flow: FlowId) -> Arc<[String]> {
+        self.pipeline.flows[flow].rows.iter().map(|row| row.target.name.clone()).collect()
+    }
+
+    /// Fails when the run should come to an end.
+    pub(crate) fn may_go_on(&self) -> Result<(), Stop> {
+        if self.cancellation.is_stopped() {
+            return Err(Stop::Cancelled);
+        }
+        match self.deadline {
+            Some(deadline) if Instant::now() >= deadline => Err(Stop::TimeLimit),
+            _ => Ok(()),
+        }
+    }
+}

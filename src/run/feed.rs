@@ -1,0 +1,100 @@
+//! Where a flow's batches come from: the stream's pages, records asked for by key, an earlier snapshot, or a spool.
+
+use std::collections::VecDeque;
+
+use jiff::Timestamp;
+
+use super::Stop;
+use super::batch::{Batch, Origin};
+use super::context::Context;
+use super::spool::SpoolReader;
+use crate::connector::Reader;
+use crate::expression::Record;
+
+/// Records asked for by key are worked on in batches of this size.
+const ASKED_AT_ONCE: usize = 500;
+
+/// A source of batches.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    kind: Kind,
+    number: u32,
+    left: Option<u64>,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Pages(Reader),
+    Given(VecDeque<Vec<Record>>, Origin),
+    Spool(SpoolReader),
+}
+
+impl Feed {
+    /// The pages of a stream, at most `limit` records of them.
+    pub(crate) fn pages(reader: Reader, limit: Option<u64>) -> Self {
+        Feed {
+            kind: Kind::Pages(reader),
+            number: 0,
+            left: limit,
+        }
+    }
+
+    /// Records that were read already. Batches are numbered after `number`.
+    pub(crate) fn given(records: Vec<Record>, origin: Origin, number: u32) -> Self {
+        let mut chunks = VecDeque::new();
+        let mut records = records.into_iter().peekable();
+        while records.peek().is_some() {
+            chunks.push_back(records.by_ref().take(ASKED_AT_ONCE).collect());
+        }
+        Feed {
+            kind: Kind::Given(chunks, origin),
+            number,
+            left: None,
+        }
+    }
+
+    /// What an earlier pass spooled.
+    pub(crate) fn spool(reader: SpoolReader) -> Self {
+        Feed {
+            kind: Kind::Spool(reader),
+            number: 0,
+            left: None,
+        }
+    }
+
+    /// The next batch.
+    pub(crate) async fn next(&mut self, context: &Context) -> Result<Option<Batch>, Stop> {
+        context.may_go_on()?;
+        if self.left == Some(0) {
+            return Ok(None);
+        }
+        let (mut records, cursor, at, origin) = match &mut self.kind {
+            Kind::Pages(reader) => match reader.next().await? {
+                Some(page) => (page.records, page.cursor, page.at, Origin::Source),
+                None => return Ok(None),
+            },
+            Kind::Given(chunks, origin) => match chunks.pop_front() {
+                Some(records) => (records, None, Timestamp::now(), *origin),
+                None => return Ok(None),
+            },
+            Kind::Spool(reader) => return reader.next(),
+        };
+        let mut cut = false;
+        if let Some(left) = &mut self.left {
+            let most = usize::try_from(*left).unwrap_or(usize::MAX);
+            cut = records.len() > most;
+            records.truncate(most);
+            *left -= records.len() as u64;
+        }
+        self.number += 1;
+        let sequence = context.state.next_sequence(records.len() as u64)?;
+        Ok(Some(Batch {
+            number: self.number,
+            records,
+            sequence,
+            at,
+            cursor: cursor.filter(|_| !cut),
+            origin,
+        }))
+    }
+}

@@ -1,0 +1,504 @@
+//! One flow from its cursor to its end: batches through transform, plan and load, overlapped and in order.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures::{Stream, StreamExt, TryStreamExt};
+use jiff::Timestamp;
+
+use super::batch::{Batch, Decision, Origin, Planned};
+use super::context::Context;
+use super::feed::Feed;
+use super::load::{Loaded, Loader};
+use super::plan::Planner;
+use super::record::{CursorMoves, Recorder, count_decision};
+use super::spool::Spool;
+use super::transform::{Transformed, transform};
+use super::{FlowSummary, Stop};
+use crate::compile::compiled::{Allowance, ConnectorKind, Flow, FlowId, Guard, Mode, OnDelete};
+use crate::connector::{Cursor, ReadRequest};
+use crate::expression::{Record, Scope, Value};
+use crate::snapshot::{PastRun, Stage};
+use crate::state::QueueItem;
+
+/// A share of rejects means little among few records; below this many read it is judged at the flow's end only.
+const SHARE_COUNTS_FROM: u64 = 200;
+/// Queue items are tried again in batches of this size.
+const RETRIED_AT_ONCE: usize = 500;
+
+/// A flow that is being run.
+pub(crate) struct FlowRun {
+    context: Arc<Context>,
+    /// The flow.
+    pub(crate) id: FlowId,
+    /// What it did so far.
+    pub(crate) summary: FlowSummary,
+    /// The cursor before and after, as JSON text.
+    pub(crate) cursors: (Option<String>, Option<String>),
+    /// Flows over the children of this flow's records; they run batch by batch, before its cursor moves.
+    pub(crate) children: Vec<FlowRun>,
+    batches: u32,
+}
+
+impl FlowRun {
+    /// A flow that has done nothing yet.
+    pub(crate) fn new(context: Arc<Context>, id: FlowId) -> Self {
+        let summary = FlowSummary::new(&context.pipeline.flows[id].name);
+        let wanted = |flow: &Flow| {
+            flow.of == Some(id) && (context.options.flows.is_empty() || context.options.flows.contains(&flow.name))
+        };
+        let flows = context.pipeline.flows.iter().enumerate();
+        let children = flows
+            .filter(|(_, flow)| wanted(flow))
+            .map(|(child, _)| FlowRun::new(Arc::clone(&context), child))
+            .collect();
+        FlowRun {
+            context,
+            id,
+            summary,
+            cursors: (None, None),
+            children,
+            batches: 0,
+        }
+    }
+
+    fn flow(&self) -> &Flow {
+        &self.context.pipeline.flows[self.id]
+    }
+
+    /// Runs the flow. The summary says what was done even when it stops early.
+    pub(crate) async fn run(&mut self) -> Result<(), Stop> {
+        let to = self.flow().to;
+        if matches!(self.context.pipeline.connections[to.connection].connector.kind, ConnectorKind::File(_)) {
+            return super::file_flow::run(&self.context, self.id, &mut self.summary).await;
+        }
+        let only = self.context.options.only.clone();
+        if !only.is_empty() {
+            return self.run_asked(&only).await;
+        }
+        if let Some(past) = self.context.options.from_run.clone() {
+            return self.run_past(&past).await;
+        }
+        self.retry_queue().await?;
+        self.retry_fallbacks().await?;
+        for child in &mut self.children {
+            child.retry_queue().await?;
+        }
+        let first = self.context.state.next_sequence(1)?;
+        let feed = self.pages()?;
+        match guard_of(self.flow()) {
+            Some(guard) if !self.context.options.dry_run && !self.context.options.yes => {
+                self.run_guarded(feed, &guard).await?;
+            }
+            _ => self.drive(feed, &HashMap::new()).await?,
+        }
+        if self.flow().mode == Mode::Mirror && self.context.options.limit.is_none() {
+            self.delete_unseen(first).await?;
+        }
+        self.check_budget(true)
+    }
+
+    /// Deletes what the source no longer has.
+    async fn delete_unseen(&mut self, first: u64) -> Result<(), Stop> {
+        for planned in super::mirror::unseen(&self.context, self.id, first).await? {
+            self.batches += 1;
+            let head = Batch {
+                number: self.batches,
+                records: Vec::new(),
+                sequence: first,
+                at: Timestamp::now(),
+                cursor: None,
+                origin: Origin::Asked,
+            };
+            if self.context.options.dry_run {
+                self.count_dry(&head, &planned);
+                continue;
+            }
+            let context = Arc::clone(&self.context);
+            let loaded = Loader::new(&context, self.id).load(planned).await?;
+            let recorder = Recorder::new(&context, self.id);
+            recorder.record(&head, &loaded, &HashMap::new(), CursorMoves::Now, &mut self.summary)?;
+            if let Some(stop) = loaded.stop {
+                return Err(stop);
+            }
+        }
+        Ok(())
+    }
+
+    /// The stream's pages from the flow's cursor on.
+    fn pages(&mut self) -> Result<Feed, Stop> {
+        let request = read_request(&self.context, self.id)?;
+        self.cursors.0 = request.cursor.as_ref().and_then(|cursor| serde_json::to_string(cursor).ok());
+        self.cursors.1.clone_from(&self.cursors.0);
+        let from = self.flow().from;
+        let reader = self.context.connection(from).read(from.stream, request);
+        Ok(Feed::pages(reader, self.context.options.limit))
+    }
+
+    async fn run_asked(&mut self, keys: &[String]) -> Result<(), Stop> {
+        let from = self.flow().from;
+        let stream = self.context.stream_name(from);
+        let keys: Vec<String> = keys
+            .iter()
+            .filter_map(|asked| match asked.split_once(':') {
+                Some((name, key)) if name == stream || name == self.context.stream(from).name => Some(key),
+                Some((name, key)) if self.context.pipeline.connections[from.connection].name == name => Some(key),
+                Some(_) if asked.starts_with(|first: char| first.is_ascii_alphabetic()) => None,
+                _ => Some(asked.as_str()),
+            })
+            .map(str::to_owned)
+            .collect();
+        let records = self.context.connection(from).get_many(from.stream, &keys).await?;
+        if records.len() < keys.len() {
+            tracing::warn!(flow = %self.summary.flow, asked = keys.len(), found = records.len(), "Not every record that was asked for exists.");
+        }
+        self.drive(Feed::given(records, Origin::Asked, 0), &HashMap::new()).await
+    }
+
+    /// Maps an earlier run's extracted records again.
+    async fn run_past(&mut self, past: &str) -> Result<(), Stop> {
+        let run = past
+            .parse()
+            .map_err(|_| Stop::Refused(format!("`{past}` is not the id of a run; see the `run=` folders")))?;
+        let past = PastRun::open(&self.context.options.snapshots, &self.context.pipeline.name, run)?;
+        let mut records = Vec::new();
+        for row in past.rows(Stage::Extracted, Some(&self.summary.flow)) {
+            if let Some(raw) = row?.text("raw") {
+                records.push(Record::new(bytes::Bytes::from(raw.to_owned())));
+            }
+        }
+        self.drive(Feed::given(records, Origin::Snapshot, 0), &HashMap::new()).await
+    }
+
+    /// Tries the queue's items again, from fresh reads.
+    async fn retry_queue(&mut self) -> Result<(), Stop> {
+        let from = self.flow().from;
+        if self.context.options.dry_run || !readable_by_key(&self.context, self.flow()) {
+            return Ok(());
+        }
+        let most = self.flow().rejects.retry_at_most;
+        let mut after: Option<String> = None;
+        loop {
+            self.context.may_go_on()?;
+            let items = self.context.state.queue_retryable(
+                self.context.flow_ref(self.flow()),
+                Some(most),
+                after.as_deref(),
+                RETRIED_AT_ONCE,
+            )?;
+            let Some(last) = items.last() else { return Ok(()) };
+            after = Some(last.key.clone());
+            let attempts: HashMap<String, u32> =
+                items.iter().map(|item: &QueueItem| (item.key.clone(), item.attempts)).collect();
+            let keys: Vec<String> = items.into_iter().map(|item| item.key).collect();
+            let records = self.context.connection(from).get_many(from.stream, &keys).await?;
+            self.drive(Feed::given(records, Origin::Queue, 0), &attempts).await?;
+        }
+    }
+
+    /// Maps the records again whose fallbacks can be replaced by what is found now.
+    async fn retry_fallbacks(&mut self) -> Result<(), Stop> {
+        if self.context.options.dry_run || !readable_by_key(&self.context, self.flow()) {
+            return Ok(());
+        }
+        let resolved = self.context.lookups.resolved_fallbacks(&self.flow().name).await?;
+        let mut keys: Vec<String> = resolved.into_iter().map(|fallback| fallback.source).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let from = self.flow().from;
+        for keys in keys.chunks(RETRIED_AT_ONCE) {
+            let records = self.context.connection(from).get_many(from.stream, keys).await?;
+            self.drive(Feed::given(records, Origin::Queue, self.batches), &HashMap::new()).await?;
+        }
+        Ok(())
+    }
+
+    /// Counts what would change before anything does, then does it.
+    async fn run_guarded(&mut self, mut feed: Feed, guard: &Guard) -> Result<(), Stop> {
+        let mut spool = Spool::new()?;
+        let (mut changed, mut deleted, mut read) = (0_u64, 0_u64, 0_u64);
+        while let Some(batch) = feed.next(&self.context).await? {
+            spool.write(&batch)?;
+            read += batch.records.len() as u64;
+            let transformed = transform(Arc::clone(&self.context), self.id, batch, false).await?;
+            for planned in Planner::new(&self.context, self.id).plan(transformed.items).await? {
+                match planned.decision {
+                    Decision::Create | Decision::Update(_) | Decision::UpdateAll(_) => changed += 1,
+                    Decision::Delete { .. } => deleted += 1,
+                    _ => {}
+                }
+            }
+        }
+        let linked = self.context.state.link_count(self.context.flow_ref(self.flow()))?;
+        let refusal = [
+            ("created or changed", changed, guard.change_at_most),
+            ("deleted", deleted, guard.delete_at_most),
+        ]
+        .into_iter()
+        .find_map(|(what, count, most)| refusal(self.flow(), what, count, most, linked));
+        if let Some(stop) = refusal {
+            self.summary.read += read;
+            self.summary.unfinished += read;
+            return Err(stop);
+        }
+        self.drive(Feed::spool(spool.rewind()?), &HashMap::new()).await
+    }
+
+    /// Takes batches through the stages: some are mapped ahead while one is planned and loaded.
+    async fn drive(&mut self, feed: Feed, attempts: &HashMap<String, u32>) -> Result<(), Stop> {
+        let context = Arc::clone(&self.context);
+        let ahead = context.options.workers.max(1);
+        let mut transformed = std::pin::pin!(mapped_ahead(Arc::clone(&context), self.id, feed, ahead));
+        while let Some(batch) = transformed.try_next().await? {
+            context.may_go_on()?;
+            self.batches = self.batches.max(batch.head.number);
+            self.work(batch, attempts).await?;
+            self.check_budget(false)?;
+        }
+        Ok(())
+    }
+
+    async fn work(&mut self, batch: Transformed, attempts: &HashMap<String, u32>) -> Result<(), Stop> {
+        let context = Arc::clone(&self.context);
+        batch.coverage.add_to(
+            &context.pipeline.enums,
+            &mut self.summary.enum_coverage,
+            &mut self.summary.unknown_values,
+        );
+        let planned = Planner::new(&context, self.id).plan(batch.items).await?;
+        let counters = context.counters(self.id);
+        counters.plan.records.add(planned.len() as u64);
+        counters.plan.batches.add(1);
+        if context.options.dry_run {
+            self.count_dry(&batch.head, &planned);
+            return Ok(());
+        }
+        if let Some(writer) = &context.writer {
+            for rows in &batch.rows {
+                writer.append(rows)?;
+            }
+        }
+        let loaded = Loader::new(&context, self.id).load(planned).await?;
+        let recorder = Recorder::new(&context, self.id);
+        if self.children.is_empty() || loaded.stop.is_some() {
+            recorder.record(&batch.head, &loaded, attempts, CursorMoves::Now, &mut self.summary)?;
+        } else {
+            recorder.record(&batch.head, &loaded, attempts, CursorMoves::AfterChildren, &mut self.summary)?;
+            let parents = parents(&loaded);
+            for child in &mut self.children {
+                child.run_children(&parents).await?;
+            }
+            recorder.move_cursor(&batch.head)?;
+        }
+        if let (None, Some(cursor), Origin::Source) = (&loaded.stop, &batch.head.cursor, batch.head.origin) {
+            self.cursors.1 = serde_json::to_string(cursor).ok();
+        }
+        match loaded.stop {
+            Some(stop) => Err(stop),
+            None => Ok(()),
+        }
+    }
+
+    /// Runs this flow over the children of its parent's records.
+    async fn run_children(&mut self, parents: &[Record]) -> Result<(), Stop> {
+        let mut request = ReadRequest::default();
+        for parent in parents {
+            match parent.value() {
+                Ok(value) => request.parents.push(value.into_owned()),
+                Err(error) => tracing::warn!(flow = %self.summary.flow, %error, "A parent record cannot be read."),
+            }
+        }
+        if request.parents.is_empty() {
+            return Ok(());
+        }
+        let from = self.flow().from;
+        let mut reader = self.context.connection(from).read(from.stream, request);
+        let mut records = Vec::new();
+        while let Some(page) = reader.next().await? {
+            records.extend(page.records);
+        }
+        if let Some(path) = &self.flow().order_by {
+            records.sort_by_cached_key(|record| {
+                let view = record.value().unwrap_or_default();
+                let mut key = Vec::new();
+                path.one(&view).unwrap_or(&Value::Null).canonical(&mut key);
+                key
+            });
+        }
+        let feed = Feed::given(records, Origin::Asked, self.batches);
+        // Boxed, because a flow of children may have children of its own.
+        Box::pin(self.drive(feed, &HashMap::new())).await?;
+        self.check_budget(false)
+    }
+
+    fn count_dry(&mut self, head: &Batch, planned: &[Planned]) {
+        match head.origin {
+            Origin::Queue => self.summary.retried += planned.len() as u64,
+            Origin::Source | Origin::Asked | Origin::Snapshot => self.summary.read += planned.len() as u64,
+        }
+        for one in planned {
+            count_decision(&one.decision, false, &mut self.summary);
+            if let Decision::Update(update) = &one.decision {
+                self.summary.field_changes += update.changes.len() as u64;
+            }
+        }
+    }
+
+    fn check_budget(&self, at_end: bool) -> Result<(), Stop> {
+        check_rejects(&self.flow().rejects.allow, &self.summary, at_end)
+    }
+}
+
+/// A flow's guard. What may delete and says nothing about it may not delete anything.
+fn guard_of(flow: &Flow) -> Option<Guard> {
+    match (&flow.guard, &flow.on_delete) {
+        (Some(guard), _) => Some(guard.clone()),
+        (None, OnDelete::Delete) => Some(Guard {
+            change_at_most: Allowance::Unlimited,
+            delete_at_most: Allowance::Count(0),
+        }),
+        (None, OnDelete::Keep | OnDelete::Unlink) => None,
+    }
+}
+
+/// Why a guard stops a run, if it does.
+fn refusal(flow: &Flow, what: &str, count: u64, most: Allowance, linked: u64) -> Option<Stop> {
+    let beyond = match most {
+        Allowance::Count(most) => count > most,
+        // Without links there is nothing to take a share of: a first run needs a number or a confirmation.
+        Allowance::Share(most) => count as f64 > most * linked as f64,
+        Allowance::Unlimited => false,
+    };
+    beyond.then(|| {
+        Stop::Refused(format!(
+            "the guard of flow `{}` stops the run before its first write: {count} records would be {what}, of {linked} linked ones; look at `run --dry-run`; if this is meant, run with --yes or widen `guard`",
+            flow.name
+        ))
+    })
+}
+
+/// Fails unless the flow's guard lets so many records be deleted; without a guard none may.
+pub(crate) fn deletions_allowed(context: &Context, flow: &Flow, count: u64) -> Result<(), Stop> {
+    let most = flow.guard.as_ref().map_or(Allowance::Count(0), |guard| guard.delete_at_most);
+    let linked = context.state.link_count(context.flow_ref(flow))?;
+    refusal(flow, "deleted", count, most, linked).map_or(Ok(()), Err)
+}
+
+/// Whether single records of a flow's source can be read by key.
+pub(crate) fn readable_by_key(context: &Context, flow: &Flow) -> bool {
+    let stream = context.stream(flow.from);
+    stream.get.is_some() || stream.find.iter().any(|find| find.by.source() == stream.key.source())
+}
+
+/// Stops when more records were rejected than the flow allows.
+pub(crate) fn check_rejects(allow: &Allowance, summary: &FlowSummary, at_end: bool) -> Result<(), Stop> {
+    let (read, rejected) = (summary.read + summary.retried, summary.rejected);
+    let over = match allow {
+        Allowance::Unlimited => false,
+        Allowance::Count(most) => rejected > *most,
+        Allowance::Share(most) => {
+            (at_end || read >= SHARE_COUNTS_FROM) && rejected as f64 > most * read as f64
+        }
+    };
+    if over {
+        return Err(Stop::RejectBudget {
+            flow: summary.flow.clone(),
+            rejected,
+            read,
+        });
+    }
+    Ok(())
+}
+
+/// The records of a batch that have a counterpart now: what their children belong to.
+fn parents(loaded: &Loaded) -> Vec<Record> {
+    loaded
+        .effects
+        .iter()
+        .filter(|effect| {
+            !effect.unfinished
+                && matches!(
+                    effect.planned.decision,
+                    Decision::Create | Decision::Update(_) | Decision::Unchanged { .. }
+                )
+        })
+        .map(|effect| effect.planned.item.record.clone())
+        .collect()
+}
+
+/// What is read of a flow's stream: from its cursor, or from the start.
+pub(crate) fn read_request(context: &Context, id: FlowId) -> Result<ReadRequest, Stop> {
+    let flow = &context.pipeline.flows[id];
+    let stored = context.state.cursor(context.flow_ref(flow), &context.stream_name(flow.from))?;
+    let cursor = match stored {
+        Some(stored) if !context.options.full => {
+            if stored.selection != flow.selection_digest {
+                tracing::warn!(
+                    flow = %flow.name,
+                    "What this flow reads has changed since its cursor was stored: records that the old selection left out are not read again. Run once with --full."
+                );
+            }
+            serde_json::from_str::<Cursor>(&stored.cursor).ok()
+        }
+        _ => None,
+    };
+    let since = match &flow.since {
+        Some(template) => {
+            let scope = Scope::new().with("params", &context.pipeline.params);
+            let value = template
+                .evaluate(&scope)
+                .map_err(|error| Stop::Refused(format!("`since` of flow `{}`: {error}", flow.name)))?;
+            instant(&value)
+        }
+        None => None,
+    };
+    Ok(ReadRequest {
+        cursor,
+        since,
+        full: context.options.full,
+        ..ReadRequest::default()
+    })
+}
+
+/// An instant, or the beginning of a day in UTC.
+fn instant(value: &Value<'_>) -> Option<Timestamp> {
+    match value {
+        Value::Time(time) => Some(*time),
+        Value::Text(text) => text.parse().ok().or_else(|| {
+            let day: jiff::civil::Date = text.parse().ok()?;
+            Some(day.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
+        }),
+        _ => None,
+    }
+}
+
+/// Batches of a feed, mapped ahead of the one that is being loaded, in order.
+fn mapped_ahead(
+    context: Arc<Context>,
+    id: FlowId,
+    feed: Feed,
+    ahead: usize,
+) -> impl Stream<Item = Result<Transformed, Stop>> {
+    let reading = Arc::clone(&context);
+    futures::stream::try_unfold(feed, move |mut feed| {
+        let context = Arc::clone(&reading);
+        async move {
+            let batch = feed.next(&context).await?;
+            Ok::<_, Stop>(batch.map(|batch| (batch, feed)))
+        }
+    })
+    .map(move |batch: Result<Batch, Stop>| {
+        let context = Arc::clone(&context);
+        async move {
+            let batch = batch?;
+            let counters = context.counters(id);
+            counters.extract.records.add(batch.records.len() as u64);
+            counters.extract.batches.add(1);
+            let kept = !context.options.dry_run;
+            tokio::spawn(transform(context, id, batch, kept))
+                .await
+                .map_err(|error| Stop::Internal(format!("a mapping task failed: {error}")))?
+        }
+    })
+    .buffered(ahead)
+}

@@ -1,0 +1,455 @@
+//! Load: decisions become requests, and their results become state.
+//!
+//! For each batch: records that lookups create come first; then every write is prepared, its intent made durable, and
+//! sent, several at a time and one at a time for each key. A lost race is decided again from a fresh read, at most three
+//! times. What came of it is journalled and then committed in one transaction with the cursor.
+
+use std::collections::HashSet;
+
+use futures::StreamExt;
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::Stop;
+use super::batch::{Decision, Planned, Update};
+use super::context::Context;
+use super::plan::{Planner, frozen_decision};
+use super::reference::References;
+use crate::compile::compiled::{Flow, FlowId};
+use crate::connector::{ConnectorError, Operation, Prepared, WriteIntent, WriteOutcome};
+use crate::expression::Value;
+use crate::mapping::{Cell, Reject, payload};
+use crate::state::{Baseline, Intent, RowBaseline};
+
+/// How many writes of one batch are under way at once; the connection's own limits may allow fewer.
+const WRITES_AT_ONCE: usize = 8;
+/// How often a record is decided again after a lost race.
+const MOST_ROUNDS: usize = 3;
+
+/// What came of one record.
+#[derive(Debug)]
+pub(crate) struct Effect {
+    /// The record and its last decision.
+    pub(crate) planned: Planned,
+    /// The writes that were made for it.
+    pub(crate) writes: Vec<Written>,
+    /// The sink's key, for records that are linked now.
+    pub(crate) target: Option<String>,
+    /// Its writes could not be made because the run ends.
+    pub(crate) unfinished: bool,
+    /// Intents whose outcome is not known: they stay open.
+    pub(crate) open: Vec<Uuid>,
+}
+
+/// One write that was made.
+#[derive(Debug)]
+pub(crate) struct Written {
+    /// What was done.
+    pub(crate) operation: Operation,
+    /// The written record's key.
+    pub(crate) target: Option<String>,
+    /// The answer's status; 0 where there was none.
+    pub(crate) status: u16,
+    /// How often it was sent.
+    pub(crate) attempts: u32,
+    /// From sending to answer.
+    pub(crate) latency: std::time::Duration,
+    /// Why it failed.
+    pub(crate) error: Option<String>,
+    /// The fields that it changed.
+    pub(crate) fields: usize,
+}
+
+/// Everything that loading a batch led to.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// One for each record.
+    pub(crate) effects: Vec<Effect>,
+    /// Every intent that was made and is settled now.
+    pub(crate) settled: Vec<Uuid>,
+    /// References that were created, for state and counts.
+    pub(crate) references: References,
+    /// Why the run must end after this batch is recorded.
+    pub(crate) stop: Option<Stop>,
+}
+
+/// A write that is to be made.
+struct Job {
+    position: usize,
+    operation: Operation,
+    target: Option<String>,
+    rows: Vec<usize>,
+    before: Option<Value<'static>>,
+}
+
+/// A write whose exact bytes are known.
+struct Ready {
+    job: Job,
+    id: Uuid,
+    prepared: Prepared,
+}
+
+/// Loads the batches of one flow.
+pub(crate) struct Loader<'c> {
+    context: &'c Context,
+    flow_id: FlowId,
+    flow: &'c Flow,
+}
+
+impl<'c> Loader<'c> {
+    /// A loader of one flow.
+    pub(crate) fn new(context: &'c Context, flow: FlowId) -> Self {
+        Loader {
+            context,
+            flow_id: flow,
+            flow: &context.pipeline.flows[flow],
+        }
+    }
+
+    /// Makes the writes of a batch. Nothing is committed yet.
+    pub(crate) async fn load(&self, planned: Vec<Planned>) -> Result<Loaded, Stop> {
+        let mut settled = Vec::new();
+        let mut references = References::new(&self.flow.name);
+        let mut stop = references.create(self.context, &planned, &mut settled).await?;
+        let mut effects: Vec<Effect> = planned
+            .into_iter()
+            .map(|planned| Effect {
+                planned,
+                writes: Vec::new(),
+                target: None,
+                unfinished: false,
+                open: Vec::new(),
+            })
+            .collect();
+        let mut todo: Vec<usize> = (0..effects.len())
+            .filter(|position| effects[*position].planned.decision.writes())
+            .collect();
+        let mut round = 0;
+        while !todo.is_empty() {
+            if stop.is_some() || self.context.cancellation.is_stopped() {
+                for position in todo.drain(..) {
+                    effects[position].unfinished = true;
+                }
+                stop = stop.or(Some(Stop::Cancelled));
+                break;
+            }
+            round += 1;
+            let ready = self.prepare(&todo, &mut effects, &references)?;
+            self.put_intents(&ready, &effects)?;
+            let (again, stopped) = self.execute(ready, &mut effects, &mut settled).await;
+            stop = stop.or(stopped);
+            todo = if round < MOST_ROUNDS {
+                self.decide_again(again, &mut effects).await?
+            } else {
+                for position in again {
+                    effects[position].planned.decision = Decision::Rejected(Reject::new(
+                        "sink",
+                        "conflict",
+                        format!("the sink's record changed during each of {MOST_ROUNDS} attempts to write it"),
+                    ));
+                }
+                Vec::new()
+            };
+        }
+        Ok(Loaded {
+            effects,
+            settled,
+            references,
+            stop,
+        })
+    }
+
+    fn jobs(&self, position: usize, planned: &Planned) -> Vec<Job> {
+        let Some(mapped) = planned.mapped() else {
+            return match &planned.decision {
+                Decision::Delete { target } => vec![Job {
+                    position,
+                    operation: Operation::Delete,
+                    target: Some(target.clone()),
+                    rows: Vec::new(),
+                    before: None,
+                }],
+                _ => Vec::new(),
+            };
+        };
+        let update = |update: &Update| Job {
+            position,
+            operation: Operation::Update,
+            target: Some(update.target.clone()),
+            rows: update.changes.iter().map(|change| change.row).collect(),
+            before: Some(update.before.clone()),
+        };
+        match &planned.decision {
+            Decision::Create => vec![Job {
+                position,
+                operation: Operation::Create,
+                target: None,
+                rows: super::decide::created(&self.flow.rows, &mapped.cells),
+                before: None,
+            }],
+            Decision::Update(one) => vec![update(one)],
+            Decision::UpdateAll(all) => all.iter().map(update).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The exact bytes of every write; what cannot be prepared is rejected.
+    fn prepare(
+        &self,
+        todo: &[usize],
+        effects: &mut [Effect],
+        references: &References,
+    ) -> Result<Vec<Ready>, Stop> {
+        let mut ready = Vec::new();
+        for &position in todo {
+            let effect = &mut effects[position];
+            if let Some(mapped) = effect.planned.mapped() {
+                let failed = mapped.cells.iter().find_map(|cell| match cell {
+                    Cell::Pending(key) => references.failed(key),
+                    Cell::Absent | Cell::Value(_) => None,
+                });
+                if let Some(reject) = failed {
+                    effect.planned.decision = Decision::Rejected(reject);
+                    continue;
+                }
+            }
+            for job in self.jobs(position, &effect.planned) {
+                let mut values = Vec::with_capacity(job.rows.len());
+                if let Some(mapped) = effect.planned.mapped() {
+                    for &row in &job.rows {
+                        let (Some(rule), Some(cell)) = (self.flow.rows.get(row), mapped.cells.get(row)) else {
+                            continue;
+                        };
+                        match cell {
+                            Cell::Value(value) => values.push((&rule.target, value.clone())),
+                            Cell::Pending(key) => {
+                                if let Some(value) = references.key(key) {
+                                    values.push((&rule.target, value));
+                                }
+                            }
+                            Cell::Absent => {}
+                        }
+                    }
+                }
+                let id = Uuid::now_v7();
+                let intent = WriteIntent {
+                    operation: job.operation,
+                    key: job.target.clone(),
+                    fields: payload(values.iter().map(|(target, value)| (*target, value))),
+                    before: job.before.clone(),
+                    intent: id,
+                    correlation: self.context.correlation(effect.planned.item.sequence),
+                };
+                let prepared =
+                    self.context.connection(self.flow.to).prepare(self.flow.to.stream, intent)?;
+                ready.push(Ready { job, id, prepared });
+            }
+        }
+        Ok(ready)
+    }
+
+    fn put_intents(&self, ready: &[Ready], effects: &[Effect]) -> Result<(), Stop> {
+        let now = Timestamp::now();
+        let mut intents = Vec::with_capacity(ready.len());
+        for one in ready {
+            let request = serde_json::to_vec(&one.prepared)
+                .map_err(|error| Stop::Internal(format!("an intent cannot be stored: {error}")))?;
+            let planned = &effects[one.job.position].planned;
+            intents.push(Intent {
+                id: one.id,
+                pipeline: self.context.pipeline.name.clone(),
+                flow: self.flow.name.clone(),
+                connection: self.context.pipeline.connections[self.flow.to.connection].name.clone(),
+                stream: self.context.stream(self.flow.to).name.clone(),
+                operation: one.job.operation.as_str().to_owned(),
+                key: one.job.target.clone(),
+                source_key: planned.item.key.clone(),
+                request,
+                baseline: self.baseline(planned, None),
+                create: None,
+                first_sent: now,
+                job: None,
+                run: self.context.run,
+            });
+        }
+        if !intents.is_empty() {
+            self.context.state.put_intents(&intents)?;
+        }
+        Ok(())
+    }
+
+    /// Sends the writes. Returns the records that must be decided again, and why the run must end if it must.
+    async fn execute(
+        &self,
+        ready: Vec<Ready>,
+        effects: &mut [Effect],
+        settled: &mut Vec<Uuid>,
+    ) -> (Vec<usize>, Option<Stop>) {
+        let connection = self.context.connection(self.flow.to);
+        let mut results = futures::stream::iter(ready)
+            .map(|ready| async move {
+                let outcome = connection.execute(&ready.prepared).await;
+                (ready, outcome)
+            })
+            .buffer_unordered(if self.flow.order_by.is_some() { 1 } else { WRITES_AT_ONCE });
+        let mut again = HashSet::new();
+        let mut stop = None;
+        while let Some((ready, outcome)) = results.next().await {
+            let position = ready.job.position;
+            let effect = &mut effects[position];
+            if !matches!(outcome, WriteOutcome::Unknown { .. }) {
+                settled.push(ready.id);
+            }
+            match self.apply(&ready, outcome, effect) {
+                Applied::Done => {}
+                Applied::Again => {
+                    again.insert(position);
+                }
+                Applied::Stop(error) => {
+                    effect.unfinished = true;
+                    stop = stop.or(Some(Stop::Connector(error)));
+                }
+            }
+        }
+        let mut again: Vec<usize> = again.into_iter().collect();
+        again.sort_unstable();
+        (again, stop)
+    }
+
+    fn apply(&self, ready: &Ready, outcome: WriteOutcome, effect: &mut Effect) -> Applied {
+        let mut written = Written {
+            operation: ready.job.operation,
+            target: ready.job.target.clone(),
+            status: 0,
+            attempts: 1,
+            latency: std::time::Duration::ZERO,
+            error: None,
+            fields: ready.job.rows.len(),
+        };
+        let refusal = match outcome {
+            WriteOutcome::Written {
+                key,
+                status,
+                attempts,
+                latency,
+                ..
+            } => {
+                written.target = written.target.or(key);
+                (written.status, written.attempts, written.latency) = (status, attempts, latency);
+                effect.target = written.target.clone();
+                self.context.counters(self.flow_id).writes.add(1);
+                effect.writes.push(written);
+                return Applied::Done;
+            }
+            WriteOutcome::Exists { message } | WriteOutcome::Conflict { message } => {
+                written.error = Some(message);
+                effect.writes.push(written);
+                return Applied::Again;
+            }
+            WriteOutcome::Gone if ready.job.operation == Operation::Delete => {
+                effect.target = ready.job.target.clone();
+                effect.writes.push(written);
+                return Applied::Done;
+            }
+            WriteOutcome::Gone => {
+                written.error = Some("the sink has no such record".to_owned());
+                Decision::Unlink {
+                    target: ready.job.target.clone().unwrap_or_default(),
+                    reason: "deleted in the sink",
+                }
+            }
+            WriteOutcome::Frozen { message } => {
+                written.error = Some(message.clone());
+                frozen_decision(self.flow.on_frozen, message)
+            }
+            WriteOutcome::Rejected {
+                message,
+                fields,
+                status,
+            } => {
+                written.status = status;
+                written.error = Some(message.clone());
+                let field = fields.first().map(|(field, _)| field.clone());
+                let details: Vec<String> =
+                    fields.iter().map(|(field, message)| format!("`{field}`: {message}")).collect();
+                let reason = if details.is_empty() {
+                    message
+                } else {
+                    details.join("; ")
+                };
+                let mut reject = Reject::new("sink", "sink_refused", reason);
+                reject.field = field;
+                Decision::Rejected(reject)
+            }
+            WriteOutcome::Unknown { message } => {
+                written.error = Some(message.clone());
+                effect.open.push(ready.id);
+                Decision::Rejected(Reject::new(
+                    "sink",
+                    "outcome_unknown",
+                    format!("the answer was lost and is settled by the next run: {message}"),
+                ))
+            }
+            WriteOutcome::Stopped(error) => return Applied::Stop(error),
+        };
+        effect.writes.push(written);
+        effect.planned.decision = refusal;
+        Applied::Done
+    }
+
+    /// Decides anew about records that lost a race, from fresh reads; returns those that still write.
+    async fn decide_again(&self, again: Vec<usize>, effects: &mut [Effect]) -> Result<Vec<usize>, Stop> {
+        let planner = Planner::new(self.context, self.flow_id);
+        let mut todo = Vec::new();
+        for position in again {
+            let Some(effect) = effects.get_mut(position) else { continue };
+            let decision = planner.plan_again(&effect.planned).await?;
+            if decision.writes() {
+                todo.push(position);
+            }
+            effect.planned.decision = decision;
+        }
+        Ok(todo)
+    }
+
+    /// The baseline of a record once it is loaded: the digests of rows that a write may carry. Rows that it may not
+    /// carry keep the old digest, so that what they did not write is never taken for written.
+    pub(crate) fn baseline(&self, planned: &Planned, old: Option<&Baseline>) -> Option<Baseline> {
+        use crate::compile::compiled::WritePolicy;
+        let mapped = planned.mapped()?;
+        let creates = matches!(planned.decision, Decision::Create);
+        let rows = self
+            .flow
+            .rows
+            .iter()
+            .enumerate()
+            .map(|(position, row)| {
+                let old = old.and_then(|old| old.row(&row.target.name)).copied().unwrap_or_default();
+                let digest = mapped.digests.get(position).copied().flatten();
+                let carried = creates || row.write != WritePolicy::OnCreate;
+                match digest {
+                    Some(digest) if carried => RowBaseline {
+                        digest: Some(digest),
+                        fallback: mapped.fallbacks.contains(&position),
+                        held: false,
+                    },
+                    _ => old,
+                }
+            })
+            .collect();
+        Some(Baseline {
+            source_version: None,
+            sequence: planned.item.sequence,
+            whole: mapped.whole,
+            names: self.context.row_names(self.flow_id),
+            rows,
+        })
+    }
+}
+
+enum Applied {
+    Done,
+    Again,
+    Stop(ConnectorError),
+}
+

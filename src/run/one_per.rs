@@ -1,0 +1,163 @@
+//! Survivorship: of records that are the same thing, one goes on and sees the others.
+//!
+//! A batch holds only what changed. The rest of each group is fetched through the stream's `find`, so that a changed
+//! loser never beats an unchanged winner.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::Stop;
+use super::context::Context;
+use super::transform::record_key;
+use crate::compile::compiled::{Flow, OnePer, Preference, Source};
+use crate::expression::{Joined, Record, Scope, Value, normalize};
+
+/// Name under which the winner's rules see the losers.
+const OTHERS: &str = "others";
+
+/// A batch's records after survivorship, and which of them are losers.
+#[derive(Debug)]
+pub(crate) struct Survivors {
+    /// As many as came in; a group's first place holds its winner.
+    pub(crate) records: Vec<Record>,
+    /// Places whose record does not go on.
+    pub(crate) losers: Vec<bool>,
+}
+
+/// Chooses one record of each group.
+pub(crate) async fn survivors(context: &Context, flow: &Flow, records: Vec<Record>) -> Result<Survivors, Stop> {
+    let mut losers = vec![false; records.len()];
+    let Some(rule) = &flow.one_per else {
+        return Ok(Survivors { records, losers });
+    };
+    let mut places: HashMap<String, Vec<usize>> = HashMap::new();
+    let mut asked: Vec<Value<'static>> = Vec::new();
+    for (place, record) in records.iter().enumerate() {
+        if let Some((value, group)) = group_of(rule, context, record) {
+            let members = places.entry(group).or_default();
+            if members.is_empty() {
+                asked.push(value);
+            }
+            members.push(place);
+        }
+    }
+    let mut groups: HashMap<String, Vec<Record>> = HashMap::new();
+    if let (Some(find), false) = (rule.find, asked.is_empty()) {
+        for record in context.connection(flow.from).find(flow.from.stream, find, &asked).await? {
+            if let Some((_, group)) = group_of(rule, context, &record) {
+                groups.entry(group).or_default().push(record);
+            }
+        }
+    }
+    let key = &context.stream(flow.from).key;
+    let mut survivors = records;
+    for (group, members) in places {
+        let mut candidates: Vec<Record> = members.iter().map(|place| survivors[*place].clone()).collect();
+        let known: Vec<Option<String>> = candidates.iter().map(|record| record_key(key, record)).collect();
+        for other in groups.remove(&group).unwrap_or_default() {
+            if !known.contains(&record_key(key, &other)) {
+                candidates.push(other);
+            }
+        }
+        let mut best = 0;
+        for candidate in 1..candidates.len() {
+            if better(rule, &candidates[candidate], &candidates[best]) {
+                best = candidate;
+            }
+        }
+        let mut winner = candidates.swap_remove(best);
+        let others = candidates.iter().map(|record| record.text().clone()).collect();
+        winner.join(Arc::from(OTHERS), Joined::Many(others));
+        for (rank, place) in members.iter().enumerate() {
+            losers[*place] = rank > 0;
+        }
+        if let Some(first) = members.first() {
+            survivors[*first] = winner;
+        }
+    }
+    Ok(Survivors {
+        records: survivors,
+        losers,
+    })
+}
+
+/// What makes a record the same as others: the value to ask for, and its normal form.
+fn group_of(rule: &OnePer, context: &Context, record: &Record) -> Option<(Value<'static>, String)> {
+    let view = record.value().ok()?;
+    let value = match &rule.same {
+        Source::Select(path) => path.one(&view)?.clone().into_owned(),
+        Source::Compute(template) => {
+            let scope = Scope::new().with("record", &view).with("params", &context.pipeline.params);
+            template.evaluate(&scope).ok()?
+        }
+    };
+    let group = normalize(&rule.normalize, &value).filter(|text| !text.is_empty())?;
+    Some((value, group))
+}
+
+fn better(rule: &OnePer, one: &Record, other: &Record) -> bool {
+    let (Ok(one), Ok(other)) = (one.value(), other.value()) else {
+        return false;
+    };
+    for (path, preference) in &rule.keep {
+        let nothing = Value::Null;
+        let (a, b) = (path.one(&one).unwrap_or(&nothing), path.one(&other).unwrap_or(&nothing));
+        let ordering = match (a.is_null(), b.is_null()) {
+            // Nothing is worse than anything, whichever way values are preferred.
+            (true, true) => Ordering::Equal,
+            (true, false) => return false,
+            (false, true) => return true,
+            (false, false) => match preference {
+                Preference::Highest => rank(a, b),
+                Preference::Lowest => rank(b, a),
+            },
+        };
+        if ordering != Ordering::Equal {
+            return ordering == Ordering::Greater;
+        }
+    }
+    false
+}
+
+/// Numbers by value, false before true, everything else by its text.
+fn rank(one: &Value<'_>, other: &Value<'_>) -> Ordering {
+    match (one, other) {
+        (Value::Number(a), Value::Number(b)) => {
+            a.as_f64().partial_cmp(&b.as_f64()).unwrap_or(Ordering::Equal)
+        }
+        (Value::Bool(a), Value::Bool(b)) => a.cmp(b),
+        _ => one.scalar_text().cmp(&other.scalar_text()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expression::Path;
+
+    fn record(text: &'static str) -> Record {
+        Record::new(bytes::Bytes::from_static(text.as_bytes()))
+    }
+
+    #[test]
+    fn preferences_count_in_order_and_nothing_is_worst() {
+        let rule = OnePer {
+            same: Source::Select(Path::parse("$.email").unwrap()),
+            normalize: Vec::new(),
+            keep: vec![
+                (Path::parse("$.verified").unwrap(), Preference::Highest),
+                (Path::parse("$.created").unwrap(), Preference::Lowest),
+            ],
+            find: None,
+        };
+        let verified = record(r#"{"verified": true, "created": "2024-05-01"}"#);
+        let older = record(r#"{"verified": true, "created": "2024-01-01"}"#);
+        let unverified = record(r#"{"verified": false, "created": "2020-01-01"}"#);
+        let unknown = record(r#"{"verified": true, "created": null}"#);
+        assert!(better(&rule, &verified, &unverified));
+        assert!(better(&rule, &older, &verified));
+        assert!(better(&rule, &verified, &unknown));
+        assert!(!better(&rule, &verified, &verified));
+    }
+}

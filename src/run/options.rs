@@ -1,0 +1,33 @@
+//! What a run is asked to do beyond its pipeline.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What a run is asked to do.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// Decide everything, write nothing: neither systems nor state nor snapshots.
+    pub dry_run: bool,
+    /// Read at most so many records of each flow; the cursor moves only past whole pages.
+    pub limit: Option<u64>,
+    /// Only the records of these source keys, `key` or `stream:key`; no cursor moves.
+    pub only: Vec<String>,
+    /// Only these flows; none named: all.
+    pub flows: Vec<String>,
+    /// Read everything again, although there are cursors.
+    pub full: bool,
+    /// What the flows' guards would stop is meant.
+    pub yes: bool,
+    /// Where snapshots go.
+    pub snapshots: PathBuf,
+    /// The state file.
+    pub state: PathBuf,
+    /// Map the records that an earlier run extracted, instead of reading the source.
+    pub from_run: Option<String>,
+    /// Older items of the queue count for the exit code too.
+    pub strict: bool,
+    /// End, resumable, after so long.
+    pub time_limit: Option<Duration>,
+    /// How many batches are mapped at the same time.
+    pub workers: usize,
+}

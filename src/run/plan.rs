@@ -1,0 +1,546 @@
+//! Plan: what is to be done about each record of a batch.
+//!
+//! Links and baselines of the batch come from state in one question each. A record whose mapped values equal those of
+//! its last load needs nothing. The others are read from the sink by key, or searched for by the flow's match, in batched
+//! requests; then every field is compared.
+
+use std::collections::HashMap;
+
+use super::batch::{Decision, Item, ItemOutcome, MappedItem, Planned, Update};
+use super::context::Context;
+use super::matching::{Candidates, Wanted, key_text};
+use super::{Stop, decide};
+use crate::compile::compiled::{
+    Flow, FlowId, Mode, OnDelete, OnFrozen, OnMany, OnNone, Stream,
+};
+use crate::expression::{Record, Scope, Value};
+use crate::mapping::Reject;
+use crate::state::{Baseline, Link};
+
+/// Plans the items of a batch.
+pub(crate) struct Planner<'c> {
+    context: &'c Context,
+    flow: &'c Flow,
+    sink: &'c Stream,
+}
+
+/// What state knows of the batch's records.
+struct Known {
+    links: HashMap<String, Link>,
+    baselines: HashMap<String, Baseline>,
+}
+
+impl<'c> Planner<'c> {
+    /// A planner of one flow.
+    pub(crate) fn new(context: &'c Context, flow: FlowId) -> Self {
+        let flow = &context.pipeline.flows[flow];
+        let sink = context.stream(flow.to);
+        Planner {
+            context,
+            flow,
+            sink,
+        }
+    }
+
+    /// Decides about every item. `again` plans records anew whose counterpart turned out to be another than expected.
+    pub(crate) async fn plan(&self, items: Vec<Item>) -> Result<Vec<Planned>, Stop> {
+        let known = self.known(&items)?;
+        let mut decisions: Vec<Option<Decision>> =
+            items.iter().map(|item| self.at_once(item, &known)).collect();
+        let before = self.read_linked(&items, &known, &mut decisions).await?;
+        let found = self.search(&items, &known, &mut decisions).await?;
+        for (position, item) in items.iter().enumerate() {
+            if decisions[position].is_some() {
+                continue;
+            }
+            let ItemOutcome::Mapped(mapped) = &item.outcome else {
+                return Err(Stop::Internal(format!("record `{}` was left without a decision", item.key)));
+            };
+            let decision = if let Some(record) = before.get(&item.key) {
+                let baseline = known.baselines.get(&item.key);
+                self.compare(item, mapped, baseline, &[record])?
+            } else {
+                self.decide_found(item, mapped, found.get(&position).map_or(&[], Vec::as_slice))?
+            };
+            decisions[position] = Some(decision);
+        }
+        Ok(items
+            .into_iter()
+            .zip(decisions)
+            .filter_map(|(item, decision)| decision.map(|decision| Planned { item, decision }))
+            .collect())
+    }
+
+    /// Decides anew about one record whose write met a record that exists, or one that changed meanwhile.
+    pub(crate) async fn plan_again(&self, planned: &Planned) -> Result<Decision, Stop> {
+        let Some(mapped) = planned.mapped() else {
+            return Ok(planned.decision.clone());
+        };
+        let item = &planned.item;
+        let targets: Vec<String> = match &planned.decision {
+            Decision::Update(update) => vec![update.target.clone()],
+            Decision::UpdateAll(updates) => updates.iter().map(|update| update.target.clone()).collect(),
+            _ => Vec::new(),
+        };
+        if targets.is_empty() {
+            let items = std::slice::from_ref(item);
+            let known = Known {
+                links: HashMap::new(),
+                baselines: HashMap::new(),
+            };
+            let mut decisions = vec![None];
+            let found = self.search(items, &known, &mut decisions).await?;
+            return match decisions.pop().flatten() {
+                Some(decision) => Ok(decision),
+                None => match found.get(&0) {
+                    Some(found) => self.decide_found(item, mapped, found),
+                    None => Ok(Decision::Rejected(Reject::new(
+                        "match",
+                        "exists_unfound",
+                        "the sink says that the record exists, but the flow's match does not find it".to_owned(),
+                    ))),
+                },
+            };
+        }
+        let baselines = self.context.state.baselines(self.context.flow_ref(self.flow), &[item.key.as_str()])?;
+        let mut counterparts = Vec::with_capacity(targets.len());
+        for record in self.context.connection(self.flow.to).get_many(self.flow.to.stream, &targets).await? {
+            if let Some(key) = super::transform::record_key(&self.sink.key, &record) {
+                counterparts.push((key, record));
+            }
+        }
+        match (counterparts.as_slice(), targets.first()) {
+            ([], Some(target)) => Ok(Decision::Unlink {
+                target: target.clone(),
+                reason: "deleted in the sink",
+            }),
+            (found, _) => {
+                let found: Vec<&(String, Record)> = found.iter().collect();
+                self.compare(item, mapped, baselines.get(&item.key), &found)
+            }
+        }
+    }
+
+    fn known(&self, items: &[Item]) -> Result<Known, Stop> {
+        let keys: Vec<&str> = items
+            .iter()
+            .filter(|item| matches!(item.outcome, ItemOutcome::Mapped(_) | ItemOutcome::Deleted))
+            .map(|item| item.key.as_str())
+            .collect();
+        let flow = self.context.flow_ref(self.flow);
+        Ok(Known {
+            links: self.context.state.links(flow, &keys)?,
+            baselines: self.context.state.baselines(flow, &keys)?,
+        })
+    }
+
+    /// Decisions that need no request.
+    fn at_once(&self, item: &Item, known: &Known) -> Option<Decision> {
+        let link = known.links.get(&item.key);
+        let mapped = match &item.outcome {
+            ItemOutcome::Mapped(mapped) => mapped,
+            ItemOutcome::Deleted => return Some(self.deleted(link)),
+            ItemOutcome::Filtered => return Some(Decision::Filtered),
+            ItemOutcome::Duplicate => return Some(Decision::Duplicate),
+            ItemOutcome::Skipped(reject) => return Some(Decision::Skipped(reject.clone())),
+            ItemOutcome::Rejected(reject) => return Some(Decision::Rejected(reject.clone())),
+            ItemOutcome::Held(reject) => return Some(Decision::Held(reject.clone())),
+            ItemOutcome::Waiting(reject) => return Some(Decision::Waiting(reject.clone())),
+        };
+        match link {
+            Some(link) if link.tombstone => Some(Decision::Skipped(Reject::new(
+                "link",
+                "link_ended",
+                "the link to the sink's record has ended, so that nothing is brought back".to_owned(),
+            ))),
+            Some(_) => known
+                .baselines
+                .get(&item.key)
+                .filter(|baseline| {
+                    baseline.whole == mapped.whole && self.flow.mode != Mode::Mirror && mapped.pending.is_empty()
+                })
+                .map(|_| Decision::Unchanged {
+                    link: None,
+                    baseline: false,
+                }),
+            None if self.flow.mode == Mode::Insert && known.baselines.contains_key(&item.key) => {
+                Some(Decision::Unchanged {
+                    link: None,
+                    baseline: false,
+                })
+            }
+            None if self.flow.matches.is_empty() => Some(match self.flow.mode {
+                Mode::Update => Decision::Skipped(no_counterpart()),
+                Mode::Insert | Mode::Upsert | Mode::Mirror => Decision::Create,
+            }),
+            None => None,
+        }
+    }
+
+    fn deleted(&self, link: Option<&Link>) -> Decision {
+        let Some(target) = link.filter(|link| !link.tombstone).and_then(|link| link.target.clone()) else {
+            return Decision::Filtered;
+        };
+        match self.flow.on_delete {
+            OnDelete::Keep => Decision::Unchanged {
+                link: None,
+                baseline: false,
+            },
+            OnDelete::Unlink => Decision::Unlink {
+                target,
+                reason: "deleted in the source",
+            },
+            OnDelete::Delete => Decision::Delete { target },
+        }
+    }
+
+    /// Reads the sink's records of linked items. An absent one was deleted in the sink: the link ends.
+    async fn read_linked(
+        &self,
+        items: &[Item],
+        known: &Known,
+        decisions: &mut [Option<Decision>],
+    ) -> Result<HashMap<String, (String, Record)>, Stop> {
+        let mut wanted = Vec::new();
+        for (item, decision) in items.iter().zip(decisions.iter()) {
+            if let (None, Some(target)) =
+                (decision, known.links.get(&item.key).and_then(|link| link.target.clone()))
+            {
+                wanted.push(target);
+            }
+        }
+        if wanted.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let records = self.context.connection(self.flow.to).get_many(self.flow.to.stream, &wanted).await?;
+        let mut by_key: HashMap<String, Record> = HashMap::with_capacity(records.len());
+        for record in records {
+            if let Some(key) = super::transform::record_key(&self.sink.key, &record) {
+                by_key.insert(key, record);
+            }
+        }
+        let mut before = HashMap::new();
+        for (item, decision) in items.iter().zip(decisions.iter_mut()) {
+            if decision.is_some() {
+                continue;
+            }
+            let Some(target) = known.links.get(&item.key).and_then(|link| link.target.clone()) else {
+                continue;
+            };
+            match by_key.get(&target) {
+                Some(record) => {
+                    before.insert(item.key.clone(), (target, record.clone()));
+                }
+                None => {
+                    *decision = Some(Decision::Unlink {
+                        target,
+                        reason: "deleted in the sink",
+                    });
+                }
+            }
+        }
+        Ok(before)
+    }
+
+    /// Searches the sink for the counterparts of items without a link, attempt by attempt.
+    async fn search(
+        &self,
+        items: &[Item],
+        known: &Known,
+        decisions: &mut [Option<Decision>],
+    ) -> Result<HashMap<usize, Vec<(String, Record)>>, Stop> {
+        let mut found: HashMap<usize, Vec<(String, Record)>> = HashMap::new();
+        for (number, attempt) in self.flow.matches.iter().enumerate() {
+            let mut asking: Vec<(usize, &Wanted)> = Vec::new();
+            for (position, item) in items.iter().enumerate() {
+                let open = decisions[position].is_none()
+                    && !found.contains_key(&position)
+                    && !known.links.contains_key(&item.key);
+                if let (true, ItemOutcome::Mapped(mapped)) = (open, &item.outcome) {
+                    if let Some(Some(wanted)) = mapped.wanted.get(number) {
+                        asking.push((position, wanted));
+                    }
+                }
+            }
+            if asking.is_empty() {
+                continue;
+            }
+            let Some((asked, find)) = attempt
+                .keys
+                .iter()
+                .enumerate()
+                .find_map(|(position, key)| key.find.map(|find| (position, find)))
+            else {
+                return Err(Stop::Internal(format!(
+                    "flow `{}` has a match by which its sink cannot be searched",
+                    self.flow.name
+                )));
+            };
+            let mut values: Vec<Value<'static>> = Vec::with_capacity(asking.len());
+            for (_, wanted) in &asking {
+                if let Some(value) = wanted.values.get(asked) {
+                    if !values.contains(value) {
+                        values.push(value.clone());
+                    }
+                }
+            }
+            let records =
+                self.context.connection(self.flow.to).find(self.flow.to.stream, find, &values).await?;
+            let mut views = Vec::with_capacity(records.len());
+            for record in &records {
+                views.push(record.value().map_err(|error| {
+                    Stop::Internal(format!("a record of the sink cannot be read: {error}"))
+                })?);
+            }
+            let candidates = Candidates::new(attempt, &self.flow.normalize, &views);
+            for (position, wanted) in asking {
+                let fitting: Vec<(String, Record)> = candidates
+                    .fitting(wanted)
+                    .into_iter()
+                    .filter_map(|place| {
+                        let key = self.sink.key.one(views.get(place)?).and_then(key_text)?;
+                        Some((key, records.get(place)?.clone()))
+                    })
+                    .collect();
+                if !fitting.is_empty() {
+                    found.insert(position, fitting);
+                }
+            }
+        }
+        self.refuse_taken(items, &mut found, decisions)?;
+        Ok(found)
+    }
+
+    /// A sink record that is linked to another source record is never linked again.
+    fn refuse_taken(
+        &self,
+        items: &[Item],
+        found: &mut HashMap<usize, Vec<(String, Record)>>,
+        decisions: &mut [Option<Decision>],
+    ) -> Result<(), Stop> {
+        let targets: Vec<&str> =
+            found.values().flatten().map(|(target, _)| target.as_str()).collect();
+        if targets.is_empty() || self.flow.on_many == OnMany::All {
+            return Ok(());
+        }
+        let sources = self.context.state.linked_sources(self.context.flow_ref(self.flow), &targets)?;
+        let mut claimed: HashMap<String, String> = sources;
+        let mut positions: Vec<usize> = found.keys().copied().collect();
+        positions.sort_unstable();
+        for position in positions {
+            let (Some([(target, _)]), Some(item)) =
+                (found.get(&position).map(Vec::as_slice), items.get(position))
+            else {
+                continue;
+            };
+            match claimed.get(target) {
+                Some(other) if *other != item.key => {
+                    decisions[position] = Some(Decision::Held(Reject::new(
+                        "match",
+                        "match_taken",
+                        format!(
+                            "the sink's record `{target}` fits, but is linked to source record `{other}` already"
+                        ),
+                    )));
+                    found.remove(&position);
+                }
+                _ => {
+                    claimed.insert(target.clone(), item.key.clone());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Decides about an item that has no link, by what the search found.
+    fn decide_found(
+        &self,
+        item: &Item,
+        mapped: &MappedItem,
+        found: &[(String, Record)],
+    ) -> Result<Decision, Stop> {
+        match found {
+            [] => self.not_found(item, mapped),
+            [one] => self.compare(item, mapped, None, &[one]),
+            [first, ..] => match self.flow.on_many {
+                OnMany::First => self.compare(item, mapped, None, &[first]),
+                OnMany::All => {
+                    let all: Vec<&(String, Record)> = found.iter().collect();
+                    self.compare(item, mapped, None, &all)
+                }
+                action => {
+                    let keys: Vec<&str> = found.iter().map(|(key, _)| key.as_str()).collect();
+                    let reject = Reject::new(
+                        "match",
+                        "match_ambiguous",
+                        format!("{} records of the sink fit: `{}`", found.len(), keys.join("`, `")),
+                    );
+                    Ok(match action {
+                        OnMany::Hold => Decision::Held(reject),
+                        OnMany::Skip | OnMany::Keep => Decision::Skipped(reject),
+                        OnMany::Reject | OnMany::First | OnMany::All => Decision::Rejected(reject),
+                    })
+                }
+            },
+        }
+    }
+
+    fn not_found(&self, item: &Item, mapped: &MappedItem) -> Result<Decision, Stop> {
+        if self.flow.mode != Mode::Update {
+            return self.required(item, mapped, None, Decision::Create);
+        }
+        let reject = no_counterpart();
+        Ok(match &self.flow.on_none {
+            OnNone::Reject => Decision::Rejected(reject),
+            OnNone::Hold => Decision::Held(reject),
+            OnNone::Wait => Decision::Waiting(reject),
+            OnNone::Keep
+            | OnNone::Clear
+            | OnNone::Skip
+            | OnNone::Instead(_)
+            | OnNone::Create(_)
+            | OnNone::Const(_) => Decision::Skipped(reject),
+        })
+    }
+
+    /// Compares an item with its counterparts, which were just read.
+    pub(crate) fn compare(
+        &self,
+        item: &Item,
+        mapped: &MappedItem,
+        baseline: Option<&Baseline>,
+        counterparts: &[&(String, Record)],
+    ) -> Result<Decision, Stop> {
+        let mut updates = Vec::new();
+        let mut link = None;
+        for (target, record) in counterparts {
+            let view = match record.value() {
+                Ok(view) => view,
+                Err(error) => {
+                    return Ok(Decision::Rejected(Reject::new(
+                        "sink",
+                        "sink_record_malformed",
+                        format!("the sink's record `{target}` cannot be read: {error}"),
+                    )));
+                }
+            };
+            if baseline.is_none() {
+                link = Some(target.clone());
+            }
+            let changed_since = |row: usize| match (baseline, self.flow.mode) {
+                (Some(baseline), Mode::Insert | Mode::Update | Mode::Upsert) => {
+                    let name = self.flow.rows.get(row).map_or("", |row| row.target.name.as_str());
+                    baseline.row(name).is_none_or(|old| {
+                        old.digest.is_none() || old.digest != mapped.digests.get(row).copied().flatten()
+                    })
+                }
+                (None, _) | (_, Mode::Mirror) => true,
+            };
+            let changes = decide::changes(&self.flow.rows, &mapped.cells, &view, changed_since);
+            if changes.is_empty() {
+                continue;
+            }
+            if let Some(refusal) = self.frozen(target, &view) {
+                return Ok(refusal);
+            }
+            let update = Update {
+                target: target.clone(),
+                before: view.into_owned(),
+                changes,
+            };
+            updates.push(update);
+        }
+        match updates.len() {
+            0 => Ok(Decision::Unchanged {
+                link,
+                baseline: true,
+            }),
+            1 if counterparts.len() == 1 => {
+                let update = updates.remove(0);
+                let before = update.before.clone();
+                self.required(item, mapped, Some(&before), Decision::Update(update))
+            }
+            _ => {
+                for update in &updates {
+                    let decision = self.required(item, mapped, Some(&update.before), Decision::Create)?;
+                    if !matches!(decision, Decision::Create) {
+                        return Ok(decision);
+                    }
+                }
+                Ok(Decision::UpdateAll(updates))
+            }
+        }
+    }
+
+    fn frozen(&self, target: &str, view: &Value<'_>) -> Option<Decision> {
+        let template = self.sink.frozen_when.as_ref()?;
+        let frozen = template.is_true(&Scope::new().with("record", view)).unwrap_or(false);
+        frozen.then(|| {
+            frozen_decision(
+                self.flow.on_frozen,
+                format!("the sink's record `{target}` can no longer be changed"),
+            )
+        })
+    }
+
+    /// Applies the flow's `require` to a decision that would write.
+    fn required(
+        &self,
+        item: &Item,
+        mapped: &MappedItem,
+        target: Option<&Value<'static>>,
+        decision: Decision,
+    ) -> Result<Decision, Stop> {
+        if self.flow.require.is_empty() {
+            return Ok(decision);
+        }
+        let view = match item.record.project(&self.flow.projection) {
+            Ok(view) => view,
+            Err(error) => {
+                return Ok(Decision::Rejected(Reject::new("record", "record_malformed", error.to_string())));
+            }
+        };
+        let nothing = Value::Null;
+        let fields = crate::mapping::payload(self.flow.rows.iter().zip(&mapped.cells).filter_map(
+            |(row, cell)| match cell {
+                crate::mapping::Cell::Value(value) => Some((&row.target, value)),
+                crate::mapping::Cell::Absent | crate::mapping::Cell::Pending(_) => None,
+            },
+        ));
+        let scope = Scope::new()
+            .with("record", &view)
+            .with("target", target.unwrap_or(&nothing))
+            .with("fields", &fields)
+            .with("params", &self.context.pipeline.params);
+        for require in &self.flow.require {
+            let (holds, otherwise) = (require.that.is_true(&scope), require.otherwise.render(&scope));
+            let message = match (holds, otherwise) {
+                (Ok(true), _) => continue,
+                (Ok(false), Ok(Some(message))) => message,
+                (Ok(false), _) => format!("`{}` does not hold", require.that.source()),
+                (Err(error), _) => error.to_string(),
+            };
+            return Ok(Decision::Rejected(Reject::new("require", "require_failed", message)));
+        }
+        Ok(decision)
+    }
+}
+
+/// What becomes of a record whose counterpart can never be written again.
+pub(crate) fn frozen_decision(action: OnFrozen, message: String) -> Decision {
+    let reject = Reject::new("on_frozen", "frozen", message);
+    match action {
+        OnFrozen::Reject => Decision::Rejected(reject),
+        OnFrozen::Hold => Decision::Held(reject),
+        OnFrozen::Skip => Decision::Skipped(reject),
+    }
+}
+
+fn no_counterpart() -> Reject {
+    Reject::new(
+        "match",
+        "match_none",
+        "the sink has no record that fits, and the flow only updates".to_owned(),
+    )
+}
+

@@ -1,0 +1,385 @@
+//! Recording what a batch led to: rows for the snapshots, counts, and the one transaction that commits it.
+//!
+//! Journals are synced before the transaction: what state says happened can be proved.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+
+use super::batch::{Batch as Head, Decision, Origin, Update};
+use super::context::Context;
+use super::load::{Effect, Loaded, Loader};
+use super::{FlowSummary, Stop};
+use crate::compile::compiled::{Flow, FlowId};
+use crate::connector::Operation;
+use crate::expression::{Map, Record, Value};
+use crate::mapping::{Cell, Reject};
+use crate::snapshot::{LoadedRow, LoadedRows, PlannedRow, PlannedRows, RejectedRow, RejectedRows, RowHead, Rows};
+use crate::state::{
+    Baseline, Batch, CursorPut, Fallback, LinkChange, QueueClear, QueueItem, QueueKind, QueuedRecord, WaitsFor,
+};
+
+/// When a batch's cursor moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CursorMoves {
+    /// In the batch's own transaction.
+    Now,
+    /// Later, once the children of its records are committed too.
+    AfterChildren,
+}
+
+/// Records the batches of one flow.
+pub(crate) struct Recorder<'c> {
+    context: &'c Context,
+    flow_id: FlowId,
+    flow: &'c Flow,
+}
+
+impl<'c> Recorder<'c> {
+    /// A recorder of one flow.
+    pub(crate) fn new(context: &'c Context, flow: FlowId) -> Self {
+        Recorder {
+            context,
+            flow_id: flow,
+            flow: &context.pipeline.flows[flow],
+        }
+    }
+
+    /// Journals and commits a loaded batch. `attempts` are those of records that came from the queue. The cursor moves
+    /// only if every record has its outcome.
+    pub(crate) fn record(
+        &self,
+        head: &Head,
+        loaded: &Loaded,
+        attempts: &HashMap<String, u32>,
+        moves: CursorMoves,
+        summary: &mut FlowSummary,
+    ) -> Result<(), Stop> {
+        let at = Timestamp::now();
+        self.journal(head, loaded, at)?;
+        let mut batch = Batch::new(self.context.flow_ref(self.flow), self.context.run, at);
+        batch.intents_settled.clone_from(&loaded.settled);
+        batch.created.clone_from(&loaded.references.created);
+        let keys: Vec<&str> =
+            loaded.effects.iter().map(|effect| effect.planned.item.key.as_str()).collect();
+        let baselines = self.context.state.baselines(self.context.flow_ref(self.flow), &keys)?;
+        for effect in &loaded.effects {
+            self.effect(effect, attempts, &baselines, &mut batch);
+        }
+        let complete = loaded.stop.is_none() && loaded.effects.iter().all(|effect| !effect.unfinished);
+        if complete && moves == CursorMoves::Now {
+            batch.cursors.extend(self.cursor(head)?);
+        }
+        let committed = self.context.state.commit(&batch)?;
+        for key in committed.stale {
+            tracing::debug!(flow = %self.flow.name, key = %key, "an older observation than the one already loaded was dropped");
+        }
+        self.count(head, loaded, summary);
+        Ok(())
+    }
+
+    /// Moves the cursor past a batch whose records, and their children, are committed.
+    pub(crate) fn move_cursor(&self, head: &Head) -> Result<(), Stop> {
+        let mut batch = Batch::new(self.context.flow_ref(self.flow), self.context.run, Timestamp::now());
+        batch.cursors.extend(self.cursor(head)?);
+        self.context.state.commit(&batch)?;
+        Ok(())
+    }
+
+    fn cursor(&self, head: &Head) -> Result<Option<CursorPut>, Stop> {
+        let (Origin::Source, Some(cursor)) = (head.origin, &head.cursor) else {
+            return Ok(None);
+        };
+        Ok(Some(CursorPut {
+            stream: self.context.stream_name(self.flow.from),
+            cursor: serde_json::to_string(cursor)
+                .map_err(|error| Stop::Internal(format!("a cursor cannot be stored: {error}")))?,
+            selection: self.flow.selection_digest.clone(),
+        }))
+    }
+
+    /// What one record changes in state.
+    fn effect(
+        &self,
+        effect: &Effect,
+        attempts: &HashMap<String, u32>,
+        baselines: &HashMap<String, Baseline>,
+        batch: &mut Batch,
+    ) {
+        let planned = &effect.planned;
+        let key = &planned.item.key;
+        let sequence = planned.item.sequence;
+        if effect.unfinished {
+            return;
+        }
+        let (kind, reject) = match &planned.decision {
+            Decision::Rejected(reject) => (QueueKind::Rejected, reject),
+            Decision::Held(reject) => (QueueKind::Held, reject),
+            Decision::Waiting(reject) => (QueueKind::Waiting, reject),
+            done => {
+                self.linked(effect, done, baselines.get(key), batch);
+                batch.queue_clear.push(QueueClear {
+                    key: key.clone(),
+                    sequence,
+                });
+                return;
+            }
+        };
+        batch.queue_put.push(QueueItem {
+            kind,
+            key: key.clone(),
+            field: reject.field.clone(),
+            rule: reject.rule.clone(),
+            code: reject.code.to_owned(),
+            reason: reject.message.clone(),
+            value: reject.value.clone(),
+            record: kept(self.context, self.flow_id, &planned.item.record),
+            attempts: attempts.get(key).copied().unwrap_or(0) + 1,
+            first_seen: batch.at,
+            last_seen: batch.at,
+            sequence,
+            run: self.context.run,
+            waits_for: reject.waits_for.clone().map(|(flow, key)| WaitsFor { flow, key }),
+        });
+    }
+
+    /// Links, baselines and fallbacks of a record that needs no queue.
+    fn linked(&self, effect: &Effect, decision: &Decision, old: Option<&Baseline>, batch: &mut Batch) {
+        let planned = &effect.planned;
+        let key = &planned.item.key;
+        let target = match decision {
+            Decision::Create => effect.target.clone(),
+            Decision::Update(update) => Some(update.target.clone()),
+            Decision::Unchanged { link, baseline: true } => link.clone(),
+            Decision::UpdateAll(_) => None,
+            Decision::Delete { .. } | Decision::Unlink { .. } => {
+                batch.links.push(LinkChange::End { source: key.clone() });
+                return;
+            }
+            _ => return,
+        };
+        if let Some(target) = target {
+            batch.links.push(LinkChange::Put {
+                source: key.clone(),
+                target,
+            });
+        }
+        let loader = Loader::new(self.context, self.flow_id);
+        if let Some(baseline) = loader.baseline(planned, old) {
+            batch.baselines.push((key.clone(), baseline));
+        }
+        if let Some(mapped) = planned.mapped() {
+            batch.fallbacks_of.push(key.clone());
+            for &row in &mapped.fallbacks {
+                let Some(rule) = self.flow.rows.get(row) else { continue };
+                let lookup = rule.lookup.as_ref().and_then(|used| self.context.pipeline.lookups.get(used.lookup));
+                batch.fallbacks.push(Fallback {
+                    source: key.clone(),
+                    row: rule.target.name.clone(),
+                    lookup: lookup.map_or_else(String::new, |lookup| lookup.name.clone()),
+                    key: String::new(),
+                });
+            }
+        }
+    }
+
+    /// Rows of `planned`, `loaded` and `rejected`.
+    fn journal(&self, head: &Head, loaded: &Loaded, at: Timestamp) -> Result<(), Stop> {
+        let Some(writer) = &self.context.writer else { return Ok(()) };
+        let keep = self.context.pipeline.snapshots;
+        let (run, flow, number) = (self.context.run, self.flow.name.as_str(), u64::from(head.number));
+        let mut planned_rows = PlannedRows::new(run, flow, number);
+        let mut loaded_rows = LoadedRows::new(run, flow, number);
+        let mut rejected_rows = RejectedRows::new(run, flow, number);
+        for write in &loaded.references.writes {
+            let correlation = self.context.correlation(write.sequence);
+            let row = LoadedRow {
+                action: "create_reference",
+                remote_key: write.target.as_deref(),
+                status: (write.status > 0).then_some(write.status),
+                attempts: write.attempts,
+                latency_ms: u64::try_from(write.latency.as_millis()).ok(),
+                error: write.error.as_deref(),
+                request_id: Some(&write.lookup),
+            };
+            loaded_rows.push(&row_head(&write.needed_by, &correlation, at), &row);
+        }
+        for effect in &loaded.effects {
+            let item = &effect.planned.item;
+            let correlation = self.context.correlation(item.sequence);
+            let head = row_head(&item.key, &correlation, at);
+            self.planned_row(effect, &head, &mut planned_rows);
+            for write in &effect.writes {
+                let row = LoadedRow {
+                    action: write.operation.as_str(),
+                    remote_key: write.target.as_deref(),
+                    status: (write.status > 0).then_some(write.status),
+                    attempts: write.attempts,
+                    latency_ms: u64::try_from(write.latency.as_millis()).ok(),
+                    error: write.error.as_deref(),
+                    request_id: None,
+                };
+                loaded_rows.push(&head, &row);
+            }
+            if let Decision::Rejected(reject) | Decision::Held(reject) | Decision::Waiting(reject) =
+                &effect.planned.decision
+            {
+                rejected_rows.push(&head, &rejected_row(reject));
+            }
+        }
+        let mut all: Vec<Rows> = Vec::new();
+        if keep.planned {
+            all.push(planned_rows.finish()?);
+        }
+        if keep.loaded {
+            all.push(loaded_rows.finish()?);
+        }
+        if keep.rejected {
+            all.push(rejected_rows.finish()?);
+        }
+        for rows in all {
+            if !rows.is_empty() {
+                writer.append(&rows)?;
+            }
+        }
+        writer.sync()?;
+        Ok(())
+    }
+
+    fn planned_row(&self, effect: &Effect, head: &RowHead<'_>, rows: &mut PlannedRows) {
+        let decision = &effect.planned.decision;
+        let mut changed = Vec::new();
+        let (mut before, mut after) = (None, None);
+        if let (Decision::Update(update), Some(mapped)) = (decision, effect.planned.mapped()) {
+            let (old, new) = self.before_and_after(update, &mapped.cells, &mut changed);
+            before = Some(old.to_json());
+            after = Some(new.to_json());
+        }
+        let reason = match decision {
+            Decision::Skipped(reject)
+            | Decision::Rejected(reject)
+            | Decision::Held(reject)
+            | Decision::Waiting(reject) => Some(reject.message.as_str()),
+            Decision::Unlink { reason, .. } => Some(*reason),
+            _ => None,
+        };
+        rows.push(
+            head,
+            &PlannedRow {
+                decision: decision.word(),
+                changed_fields: &changed,
+                before: before.as_deref(),
+                after: after.as_deref(),
+                winner: None,
+                reason,
+            },
+        );
+    }
+
+    /// The changed fields with their old and new values, private ones redacted.
+    fn before_and_after(
+        &self,
+        update: &Update,
+        cells: &[Cell<'static>],
+        changed: &mut Vec<String>,
+    ) -> (Value<'static>, Value<'static>) {
+        let redactor = &self.context.redactors[self.flow_id];
+        let (mut before, mut after) = (Map::default(), Map::default());
+        for change in &update.changes {
+            let (Some(rule), Some(cell)) = (self.flow.rows.get(change.row), cells.get(change.row)) else {
+                continue;
+            };
+            let name = &rule.target.name;
+            let new = match cell {
+                Cell::Value(value) => value.clone(),
+                Cell::Pending(_) => Value::text("(created by this run)"),
+                Cell::Absent => Value::Null,
+            };
+            changed.push(name.clone());
+            before.insert(name.clone(), redactor.redact_target(name, &change.before));
+            after.insert(name.clone(), redactor.redact_target(name, &new));
+        }
+        (Value::Map(before), Value::Map(after))
+    }
+
+    fn count(&self, head: &Head, loaded: &Loaded, summary: &mut FlowSummary) {
+        let counters = self.context.counters(self.flow_id);
+        let total = loaded.effects.len() as u64;
+        match head.origin {
+            Origin::Queue => summary.retried += total,
+            Origin::Source | Origin::Asked | Origin::Snapshot => summary.read += total,
+        }
+        for effect in &loaded.effects {
+            count_decision(&effect.planned.decision, effect.unfinished, summary);
+            for write in effect.writes.iter().filter(|write| write.error.is_none()) {
+                summary.writes += 1;
+                if write.operation == Operation::Update {
+                    summary.field_changes += write.fields as u64;
+                }
+            }
+            let counts = effect.planned.decision.writes() && !effect.unfinished;
+            if let (true, Some(mapped)) = (counts, effect.planned.mapped()) {
+                for row in &mapped.fallbacks {
+                    if let Some(rule) = self.flow.rows.get(*row) {
+                        *summary.fallbacks.entry(rule.target.name.clone()).or_default() += 1;
+                    }
+                }
+            }
+        }
+        for (lookup, count) in &loaded.references.counts {
+            *summary.references_created.entry(lookup.clone()).or_default() += count;
+            summary.writes += count;
+        }
+        counters.load.records.add(total);
+        counters.load.batches.add(1);
+    }
+}
+
+/// What the queue may keep of a record: its text, unless private members must not be kept.
+pub(crate) fn kept(context: &Context, flow: FlowId, record: &Record) -> QueuedRecord {
+    let text = record.received();
+    let redacted = context.redactors[flow].redact_json(text);
+    match (std::str::from_utf8(text), std::str::from_utf8(&redacted)) {
+        (Ok(text), Ok(redacted)) if text == redacted => QueuedRecord::AsReceived(text.to_owned()),
+        (_, Ok(redacted)) => QueuedRecord::Redacted(redacted.to_owned()),
+        _ => QueuedRecord::KeyOnly,
+    }
+}
+
+/// Counts one record by its one outcome.
+pub(crate) fn count_decision(decision: &Decision, unfinished: bool, summary: &mut FlowSummary) {
+    let counter = match decision {
+        _ if unfinished => &mut summary.unfinished,
+        Decision::Create => &mut summary.created,
+        Decision::Update(_) | Decision::UpdateAll(_) => &mut summary.updated,
+        Decision::Delete { .. } => &mut summary.deleted,
+        Decision::Unlink { reason, .. } if *reason == "deleted in the source" => &mut summary.deleted,
+        Decision::Unlink { .. } | Decision::Skipped(_) => &mut summary.skipped,
+        Decision::Unchanged { .. } => &mut summary.unchanged,
+        Decision::Filtered => &mut summary.filtered,
+        Decision::Duplicate => &mut summary.duplicate,
+        Decision::Rejected(_) => &mut summary.rejected,
+        Decision::Held(_) => &mut summary.held,
+        Decision::Waiting(_) => &mut summary.waiting,
+    };
+    *counter += 1;
+}
+
+/// A row of `rejected`.
+pub(crate) fn rejected_row(reject: &Reject) -> RejectedRow<'_> {
+    RejectedRow {
+        field: reject.field.as_deref(),
+        rule: Some(&reject.rule),
+        code: reject.code,
+        reason: &reject.message,
+        value: reject.value.as_deref(),
+    }
+}
+
+fn row_head<'a>(key: &'a str, correlation: &'a str, at: Timestamp) -> RowHead<'a> {
+    RowHead {
+        record_key: key,
+        correlation_id: correlation,
+        at,
+    }
+}

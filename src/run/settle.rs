@@ -1,0 +1,129 @@
+//! Settling the writes of a run that died: each open intent is a request that may or may not have been carried out.
+//!
+//! The cursor never moved past their records, so updates and deletes need nothing: the record is read again and compared
+//! with the sink. A create is sent again under its idempotency key while the system remembers it; else the record is
+//! searched for by the flow's match once the system's search has caught up. What cannot be known is held.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::Stop;
+use super::context::Context;
+use crate::compile::compiled::{Flow, Stream};
+use crate::connector::{Prepared, WriteOutcome};
+use crate::state::{Batch, Intent, LinkChange, QueueItem, QueueKind, QueuedRecord};
+
+/// How long a request may still be under way after its process died.
+const LONGEST_REQUEST: Duration = Duration::from_secs(30);
+
+/// Settles every open intent of the pipeline.
+pub(crate) async fn settle(context: &Context) -> Result<(), Stop> {
+    let intents = context.state.open_intents(&context.pipeline.name)?;
+    if intents.is_empty() {
+        return Ok(());
+    }
+    tracing::info!(intents = intents.len(), "Settling writes whose answers were lost.");
+    for intent in intents {
+        context.may_go_on()?;
+        let Some(flow) = context.pipeline.flows.iter().find(|flow| flow.name == intent.flow) else {
+            return Err(Stop::Refused(format!(
+                "a write of flow `{}` is not settled, and the pipeline has no such flow any more: bring it back for one run",
+                intent.flow
+            )));
+        };
+        let mut batch = Batch::new(context.flow_ref(flow), context.run, Timestamp::now());
+        batch.intents_settled.push(intent.id);
+        if intent.operation == "create" {
+            settle_create(context, flow, &intent, &mut batch).await?;
+        }
+        context.state.commit(&batch)?;
+    }
+    Ok(())
+}
+
+async fn settle_create(context: &Context, flow: &Flow, intent: &Intent, batch: &mut Batch) -> Result<(), Stop> {
+    let place = context.pipeline.connections.iter().position(|one| one.name == intent.connection);
+    let Some((connection, stream)) = place.and_then(|place| {
+        let streams = &context.pipeline.connections[place].connector.streams;
+        Some((place, streams.iter().find(|stream| stream.name == intent.stream)?))
+    }) else {
+        return Err(Stop::Refused(format!(
+            "a create in `{}.{}` is not settled, and the pipeline does not know that stream any more",
+            intent.connection, intent.stream
+        )));
+    };
+    let prepared: Prepared = serde_json::from_slice(&intent.request)
+        .map_err(|error| Stop::Internal(format!("a stored intent cannot be read: {error}")))?;
+    let age = Timestamp::now().duration_since(intent.first_sent);
+    let remembered = prepared
+        .idempotency_seconds
+        .is_some_and(|seconds| age < SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX)));
+    if prepared.idempotency_key.is_some() && remembered {
+        match context.connections[connection].execute(&prepared).await {
+            WriteOutcome::Written { key: Some(key), .. } => {
+                match (&intent.create, &intent.baseline) {
+                    (Some(claim), _) => batch.created.push(crate::state::Created {
+                        claim: claim.clone(),
+                        key,
+                    }),
+                    (None, baseline) => {
+                        batch.links.push(LinkChange::Put {
+                            source: intent.source_key.clone(),
+                            target: key,
+                        });
+                        if let Some(baseline) = baseline {
+                            batch.baselines.push((intent.source_key.clone(), baseline.clone()));
+                        }
+                    }
+                }
+                return Ok(());
+            }
+            WriteOutcome::Stopped(error) => return Err(Stop::Connector(error)),
+            // Refused or not: the record is read again and decided anew.
+            _ => return Ok(()),
+        }
+    }
+    let searchable = intent.create.is_some() || flow.matches.iter().any(|attempt| attempt.keys.iter().any(|key| key.find.is_some()));
+    if searchable {
+        return wait_for_search(context, stream, age).await;
+    }
+    batch.queue_put.push(QueueItem {
+        kind: QueueKind::Held,
+        key: intent.source_key.clone(),
+        field: None,
+        rule: "settle".to_owned(),
+        code: "outcome_unknown".to_owned(),
+        reason: format!(
+            "run {} was interrupted while it created this record in `{}.{}`, which cannot be searched for it: look there, then `queue drop` (it is there) or `queue retry` (it is not)",
+            intent.run, intent.connection, intent.stream
+        ),
+        value: None,
+        record: QueuedRecord::KeyOnly,
+        attempts: 1,
+        first_seen: batch.at,
+        last_seen: batch.at,
+        sequence: context.state.next_sequence(1)?,
+        run: context.run,
+        waits_for: None,
+    });
+    // So that the record, when it is read again, counts as loaded until a person says otherwise.
+    if let Some(baseline) = &intent.baseline {
+        batch.baselines.push((intent.source_key.clone(), baseline.clone()));
+    }
+    Ok(())
+}
+
+/// Waits until a search would find what the lost request may have written.
+async fn wait_for_search(context: &Context, stream: &Stream, age: SignedDuration) -> Result<(), Stop> {
+    let behind = stream.find.iter().map(|find| find.behind).max().unwrap_or_default();
+    let age = Duration::try_from(age).unwrap_or_default();
+    let Some(wait) = (behind + LONGEST_REQUEST).checked_sub(age) else {
+        return Ok(());
+    };
+    tracing::info!(seconds = wait.as_secs(), stream = %stream.name, "Waiting until a search finds what may have been written.");
+    tokio::select! {
+        () = tokio::time::sleep(wait) => Ok(()),
+        () = context.cancellation.polite().cancelled() => Err(Stop::Cancelled),
+    }
+}

@@ -1,0 +1,274 @@
+//! Transform: compiled rules applied to a batch, with the lookups that they ask.
+//!
+//! Mapping is pure and answers from memory. Where it misses an answer it notes the question; the questions of a whole
+//! batch are asked together and the batch is mapped again. A chain (a join, then a lookup by the joined record, then the
+//! rows of a record to be created) takes one round a link.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::batch::{Batch, Item, ItemOutcome, MappedItem};
+use super::context::Context;
+use super::matching::{key_text, wanted};
+use super::one_per::survivors;
+use super::{Stop, decide};
+use crate::compile::compiled::FlowId;
+use crate::expression::{Record, Scope};
+use crate::lookup::BatchResolver;
+use crate::mapping::{Cell, Columns, Coverage, Mapper, Outcome, Reject};
+use crate::snapshot::{ColumnsBuilder, ExtractedRows, Heads, RowHead, Rows};
+
+/// More rounds than any chain that validates: joins, lookups, created records and their lookups.
+const MOST_ROUNDS: usize = 12;
+
+/// A batch after its rules.
+#[derive(Debug)]
+pub(crate) struct Transformed {
+    /// The batch's head; its records are in the items.
+    pub(crate) head: Batch,
+    /// One for each record, in order.
+    pub(crate) items: Vec<Item>,
+    /// Which entries of enum tables were used, and which values are in none.
+    pub(crate) coverage: Coverage,
+    /// Rows of `extracted` and `mapped`, as far as they are kept.
+    pub(crate) rows: Vec<Rows>,
+}
+
+/// Applies a flow's rules to a batch; with `kept` it makes the rows of its snapshots too.
+pub(crate) async fn transform(
+    context: Arc<Context>,
+    flow: FlowId,
+    mut head: Batch,
+    kept: bool,
+) -> Result<Transformed, Stop> {
+    let survivors =
+        survivors(&context, &context.pipeline.flows[flow], std::mem::take(&mut head.records)).await?;
+    let records: Arc<[Record]> = survivors.records.into();
+    let losers: Arc<[bool]> = survivors.losers.into();
+    let head = Arc::new(head);
+    let resolver = Arc::new(context.lookups.resolver());
+    for _ in 0..MOST_ROUNDS {
+        let (shared, batch, mapped_head) = (Arc::clone(&context), Arc::clone(&records), Arc::clone(&head));
+        let (losers, answers) = (Arc::clone(&losers), Arc::clone(&resolver));
+        let result = tokio::task::spawn_blocking(move || {
+            map_all(&shared, flow, &mapped_head, (&batch, &losers), &answers, kept)
+        })
+        .await
+        .map_err(|error| Stop::Internal(format!("a mapping task failed: {error}")))?;
+        let questions = resolver.questions();
+        if questions.is_empty() {
+            let (items, coverage, rows) = result?;
+            let head = Arc::into_inner(head)
+                .ok_or_else(|| Stop::Internal("a mapping task outlived its batch".to_owned()))?;
+            return Ok(Transformed {
+                head,
+                items,
+                coverage,
+                rows,
+            });
+        }
+        if context.cancellation.is_stopped() {
+            return Err(Stop::Cancelled);
+        }
+        context.lookups.fetch(questions).await?;
+    }
+    Err(Stop::Internal(format!(
+        "lookups of flow `{}` still ask after {MOST_ROUNDS} rounds",
+        context.pipeline.flows[flow].name
+    )))
+}
+
+type MappedBatch = (Vec<Item>, Coverage, Vec<Rows>);
+
+fn map_all(
+    context: &Context,
+    flow: FlowId,
+    head: &Batch,
+    (records, losers): (&[Record], &[bool]),
+    resolver: &BatchResolver,
+    kept: bool,
+) -> Result<MappedBatch, Stop> {
+    let mapper = Mapper::new(&context.pipeline, flow);
+    let mut coverage = Coverage::new(&context.pipeline.enums);
+    let mut items: Vec<Item> = Vec::with_capacity(records.len());
+    let mut places: HashMap<String, usize> = HashMap::with_capacity(records.len());
+    for (offset, record) in records.iter().enumerate() {
+        let sequence = head.sequence + offset as u64;
+        let mut item = map_one(context, flow, &mapper, record, sequence, resolver, &mut coverage);
+        if losers.get(offset) == Some(&true) {
+            item.outcome = ItemOutcome::Duplicate;
+            items.push(item);
+            continue;
+        }
+        // A page may hold a record twice; the later observation counts.
+        if let Some(earlier) = places.insert(item.key.clone(), offset)
+            && let Some(earlier) = items.get_mut(earlier)
+        {
+            earlier.outcome = ItemOutcome::Duplicate;
+        }
+        items.push(item);
+    }
+    let mut rows = Vec::new();
+    if kept && context.writer.is_some() {
+        let keep = context.pipeline.snapshots;
+        if keep.mapped {
+            rows.push(mapped_rows(context, flow, head, &mut items)?);
+        }
+        if keep.extracted {
+            let keys: Vec<(String, u64)> = items.iter().map(|item| (item.key.clone(), item.sequence)).collect();
+            rows.push(record_rows(context, flow, head, records, &keys)?);
+        }
+    }
+    Ok((items, coverage, rows))
+}
+
+/// Rows of `mapped`. A value that does not fit its column rejects its record.
+fn mapped_rows(context: &Context, flow: FlowId, head: &Batch, items: &mut [Item]) -> Result<Rows, Stop> {
+    let compiled = &context.pipeline.flows[flow];
+    let redactor = &context.redactors[flow];
+    let mut builder = ColumnsBuilder::new(&compiled.columns);
+    let mut heads = Heads::new(context.run, &compiled.name, u64::from(head.number));
+    for item in items {
+        let ItemOutcome::Mapped(mapped) = &item.outcome else { continue };
+        let mut refused = None;
+        for (column, (cell, row)) in mapped.cells.iter().zip(&compiled.rows).enumerate() {
+            let appended = match cell {
+                Cell::Value(value) => builder.append(column, Some(&redactor.redact_target(&row.target.name, value))),
+                Cell::Absent | Cell::Pending(_) => builder.append(column, None),
+            };
+            if let Err(error) = appended {
+                let mut reject = Reject::new("type", "column_mismatch", error.to_string());
+                reject.field = Some(error.column);
+                refused = Some(reject);
+                break;
+            }
+        }
+        match refused {
+            Some(reject) => {
+                builder.discard_row();
+                item.outcome = ItemOutcome::Rejected(reject);
+            }
+            None => {
+                builder.end_row();
+                heads.push(&RowHead {
+                    record_key: &item.key,
+                    correlation_id: &context.correlation(item.sequence),
+                    at: head.at,
+                });
+            }
+        }
+    }
+    Ok(heads.mapped(&builder.finish()?)?)
+}
+
+/// Rows of `extracted`: records as received, private members redacted.
+pub(crate) fn record_rows(
+    context: &Context,
+    flow: FlowId,
+    head: &Batch,
+    records: &[Record],
+    keys: &[(String, u64)],
+) -> Result<Rows, Stop> {
+    let redactor = &context.redactors[flow];
+    let mut rows = ExtractedRows::new(context.run, &context.pipeline.flows[flow].name, u64::from(head.number));
+    for (record, (key, sequence)) in records.iter().zip(keys) {
+        let text = redactor.redact_json(record.received());
+        let redacted = matches!(text, std::borrow::Cow::Owned(_));
+        let row_head = RowHead {
+            record_key: key,
+            correlation_id: &context.correlation(*sequence),
+            at: head.at,
+        };
+        rows.push(&row_head, &text, redacted);
+    }
+    Ok(rows.finish()?)
+}
+
+fn map_one(
+    context: &Context,
+    flow: FlowId,
+    mapper: &Mapper<'_>,
+    record: &Record,
+    sequence: u64,
+    resolver: &BatchResolver,
+    coverage: &mut Coverage,
+) -> Item {
+    let compiled = &context.pipeline.flows[flow];
+    let (key, outcome) = match mapper.map(record, resolver, coverage, None) {
+        Outcome::Mapped(mapped) => {
+            let view = match record.project(&compiled.projection) {
+                Ok(view) => view,
+                Err(error) => return unreadable(record, sequence, &error.to_string()),
+            };
+            let own_key = crate::expression::Value::text(mapped.key.clone());
+            let scope = Scope::new()
+                .with("record", &view)
+                .with("params", &context.pipeline.params)
+                .with("key", &own_key);
+            let searched = wanted(&compiled.matches, &compiled.normalize, &view, &scope, resolver);
+            match searched {
+                Ok(wanted) => {
+                    let digests: Vec<_> =
+                        mapped.cells.iter().map(|cell| decide::digest(&context.digester, cell)).collect();
+                    let whole = if compiled.only_if_changed.is_empty() {
+                        decide::digest_all(&context.digester, &digests)
+                    } else {
+                        decide::digest_paths(&context.digester, &compiled.only_if_changed, &view)
+                    };
+                    let item = MappedItem {
+                        cells: mapped.cells.into_iter().map(Cell::into_owned).collect(),
+                        fallbacks: mapped.fallbacks,
+                        pending: mapped.pending,
+                        digests,
+                        whole,
+                        wanted,
+                    };
+                    (mapped.key, ItemOutcome::Mapped(Box::new(item)))
+                }
+                Err(error) => {
+                    let reject = Reject::new("match", "match_failed", error.to_string());
+                    (mapped.key, ItemOutcome::Rejected(reject))
+                }
+            }
+        }
+        other => map_outcome(other, sequence),
+    };
+    Item {
+        key,
+        sequence,
+        record: record.clone(),
+        outcome,
+    }
+}
+
+/// The key and fate of a record that was not mapped.
+pub(crate) fn map_outcome(outcome: Outcome<'_>, sequence: u64) -> (String, ItemOutcome) {
+    let nameless = || format!("no key, observation {sequence}");
+    match outcome {
+        Outcome::Mapped(mapped) => (mapped.key, ItemOutcome::Filtered),
+        Outcome::Filtered { key } => (key, ItemOutcome::Filtered),
+        Outcome::Deleted { key } | Outcome::Erased { key } => (key, ItemOutcome::Deleted),
+        Outcome::Skipped { key, reject } => (key, ItemOutcome::Skipped(reject)),
+        Outcome::Held { key, reject } => (key, ItemOutcome::Held(reject)),
+        Outcome::Waiting { key, reject } => (key, ItemOutcome::Waiting(reject)),
+        Outcome::Rejected { key, reject } => (key.unwrap_or_else(nameless), ItemOutcome::Rejected(reject)),
+    }
+}
+
+/// The key of a record that is not JSON, and why it is rejected.
+fn unreadable(record: &Record, sequence: u64, message: &str) -> Item {
+    Item {
+        key: format!("no key, observation {sequence}"),
+        sequence,
+        record: record.clone(),
+        outcome: ItemOutcome::Rejected(Reject::new("record", "record_malformed", message.to_owned())),
+    }
+}
+
+/// The key of a record of a stream, as text.
+pub(crate) fn record_key(key: &crate::expression::Path, record: &Record) -> Option<String> {
+    let mut projection = crate::expression::Projection::new();
+    projection.add_path(key);
+    let view = record.project(&projection).ok()?;
+    key_text(key.one(&view)?)
+}
