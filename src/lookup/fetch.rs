@@ -46,7 +46,10 @@ impl Lookups {
         lookup: LookupId,
         given: &Value<'_>,
     ) -> Result<Option<Arc<Found>>, LookupError> {
-        let (Some(rule), Some(table)) = (self.shared.pipeline.lookups.get(lookup), self.shared.table(lookup)) else {
+        let (Some(rule), Some(table)) = (
+            self.shared.pipeline.lookups.get(lookup),
+            self.shared.table(lookup),
+        ) else {
             return Ok(None);
         };
         let resolver = self.resolver();
@@ -222,7 +225,10 @@ impl Shared {
                 requests.push(Box::pin(self.ask_chunk(place, chunk.to_vec())));
             }
         }
-        iter(requests).buffer_unordered(REQUESTS_AT_ONCE).try_collect().await
+        iter(requests)
+            .buffer_unordered(REQUESTS_AT_ONCE)
+            .try_collect()
+            .await
     }
 
     /// Takes what earlier runs kept; returns the keys that this answered.

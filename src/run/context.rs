@@ -100,7 +100,11 @@ impl Context {
 
     /// The targets of a flow's rows, shared by its baselines.
     pub(crate) fn row_names(&self, flow: FlowId) -> Arc<[String]> {
-        self.pipeline.flows[flow].rows.iter().map(|row| row.target.name.clone()).collect()
+        self.pipeline.flows[flow]
+            .rows
+            .iter()
+            .map(|row| row.target.name.clone())
+            .collect()
     }
 
     /// Fails when the run should come to an end.

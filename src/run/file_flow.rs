@@ -17,8 +17,8 @@ use crate::connector::ReadRequest;
 use crate::expression::Record;
 use crate::mapping::{Cell, Columns, Coverage, Mapper, Outcome, Reject};
 use crate::snapshot::{
-    ColumnBatch, ColumnsBuilder, Heads, LoadedRow, LoadedRows, PlannedRow, PlannedRows, RejectedRow, RejectedRows,
-    RowHead, Rows,
+    ColumnBatch, ColumnsBuilder, Heads, LoadedRow, LoadedRows, PlannedRow, PlannedRows, RejectedRow,
+    RejectedRows, RowHead, Rows,
 };
 use crate::state::{Batch, QueueClear, QueueFilter, QueueItem, QueueKind};
 
@@ -52,7 +52,11 @@ pub(crate) async fn run(context: &Arc<Context>, id: FlowId, summary: &mut FlowSu
     let feed = feed(context, id, request).await?;
     let mut sink = match context.options.dry_run {
         true => None,
-        false => Some(context.connection(flow.to).open_sink(flow.to.stream, &flow.columns)?),
+        false => Some(
+            context
+                .connection(flow.to)
+                .open_sink(flow.to.stream, &flow.columns)?,
+        ),
     };
     let reading = Arc::clone(context);
     let batches = futures::stream::try_unfold(feed, move |mut feed| {
@@ -77,7 +81,11 @@ pub(crate) async fn run(context: &Arc<Context>, id: FlowId, summary: &mut FlowSu
     );
     while let Some(batch) = batches.try_next().await? {
         context.may_go_on()?;
-        batch.coverage.add_to(&context.pipeline.enums, &mut summary.enum_coverage, &mut summary.unknown_values);
+        batch.coverage.add_to(
+            &context.pipeline.enums,
+            &mut summary.enum_coverage,
+            &mut summary.unknown_values,
+        );
         summary.read += batch.written + batch.others.len() as u64;
         if let Some(sink) = &mut sink {
             tokio::task::block_in_place(|| sink.append(&batch.columns))?;
@@ -86,7 +94,9 @@ pub(crate) async fn run(context: &Arc<Context>, id: FlowId, summary: &mut FlowSu
         summary.created += batch.written;
         for other in &batch.others {
             match &other.outcome {
-                ItemOutcome::Filtered | ItemOutcome::Deleted | ItemOutcome::Mapped(_) => summary.filtered += 1,
+                ItemOutcome::Filtered | ItemOutcome::Deleted | ItemOutcome::Mapped(_) => {
+                    summary.filtered += 1
+                }
                 ItemOutcome::Duplicate => summary.duplicate += 1,
                 ItemOutcome::Skipped(_) => summary.skipped += 1,
                 ItemOutcome::Rejected(_) => summary.rejected += 1,
@@ -113,7 +123,9 @@ async fn feed(context: &Arc<Context>, id: FlowId, request: ReadRequest) -> Resul
         let reader = connection.read(flow.from.stream, request);
         return Ok(Feed::pages(reader, context.options.limit));
     }
-    let records = connection.get_many(flow.from.stream, &context.options.only).await?;
+    let records = connection
+        .get_many(flow.from.stream, &context.options.only)
+        .await?;
     Ok(Feed::given(records, Origin::Asked, 0))
 }
 
@@ -155,51 +167,53 @@ fn fill(
     let keep = context.pipeline.snapshots;
     let (now, number) = (Timestamp::now(), u64::from(head.number));
     let mut heads = keep.mapped.then(|| Heads::new(context.run, &flow.name, number));
-    let mut planned = keep.planned.then(|| PlannedRows::new(context.run, &flow.name, number));
-    let mut loaded = keep.loaded.then(|| LoadedRows::new(context.run, &flow.name, number));
+    let mut planned = keep
+        .planned
+        .then(|| PlannedRows::new(context.run, &flow.name, number));
+    let mut loaded = keep
+        .loaded
+        .then(|| LoadedRows::new(context.run, &flow.name, number));
     let mut keys: Vec<(String, u64)> = Vec::with_capacity(records.len());
     let mut written = 0;
     for (offset, record) in records.iter().enumerate() {
         let sequence = head.sequence + offset as u64;
         let (key, outcome) = match mapper.map(record, resolver, &mut coverage, None) {
-            Outcome::Mapped(mapped) => {
-                match append(&mut builder, &mapped.cells) {
-                    Ok(()) => {
-                        written += 1;
-                        let correlation = context.correlation(sequence);
-                        let row_head = RowHead {
-                            record_key: &mapped.key,
-                            correlation_id: &correlation,
-                            at: now,
-                        };
-                        if let Some(heads) = &mut heads {
-                            heads.push(&row_head);
-                        }
-                        if let Some(planned) = &mut planned {
-                            planned.push(
-                                &row_head,
-                                &PlannedRow {
-                                    decision: "create",
-                                    ..PlannedRow::default()
-                                },
-                            );
-                        }
-                        if let Some(loaded) = &mut loaded {
-                            loaded.push(
-                                &row_head,
-                                &LoadedRow {
-                                    action: "create",
-                                    attempts: 1,
-                                    ..LoadedRow::default()
-                                },
-                            );
-                        }
-                        keys.push((mapped.key, sequence));
-                        continue;
+            Outcome::Mapped(mapped) => match append(&mut builder, &mapped.cells) {
+                Ok(()) => {
+                    written += 1;
+                    let correlation = context.correlation(sequence);
+                    let row_head = RowHead {
+                        record_key: &mapped.key,
+                        correlation_id: &correlation,
+                        at: now,
+                    };
+                    if let Some(heads) = &mut heads {
+                        heads.push(&row_head);
                     }
-                    Err(reject) => (mapped.key, ItemOutcome::Rejected(reject)),
+                    if let Some(planned) = &mut planned {
+                        planned.push(
+                            &row_head,
+                            &PlannedRow {
+                                decision: "create",
+                                ..PlannedRow::default()
+                            },
+                        );
+                    }
+                    if let Some(loaded) = &mut loaded {
+                        loaded.push(
+                            &row_head,
+                            &LoadedRow {
+                                action: "create",
+                                attempts: 1,
+                                ..LoadedRow::default()
+                            },
+                        );
+                    }
+                    keys.push((mapped.key, sequence));
+                    continue;
                 }
-            }
+                Err(reject) => (mapped.key, ItemOutcome::Rejected(reject)),
+            },
             other => map_outcome(other, sequence),
         };
         keys.push((key.clone(), sequence));

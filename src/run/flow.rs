@@ -45,7 +45,8 @@ impl FlowRun {
     pub(crate) fn new(context: Arc<Context>, id: FlowId) -> Self {
         let summary = FlowSummary::new(&context.pipeline.flows[id].name);
         let wanted = |flow: &Flow| {
-            flow.of == Some(id) && (context.options.flows.is_empty() || context.options.flows.contains(&flow.name))
+            flow.of == Some(id)
+                && (context.options.flows.is_empty() || context.options.flows.contains(&flow.name))
         };
         let flows = context.pipeline.flows.iter().enumerate();
         let children = flows
@@ -69,7 +70,10 @@ impl FlowRun {
     /// Runs the flow. The summary says what was done even when it stops early.
     pub(crate) async fn run(&mut self) -> Result<(), Stop> {
         let to = self.flow().to;
-        if matches!(self.context.pipeline.connections[to.connection].connector.kind, ConnectorKind::File(_)) {
+        if matches!(
+            self.context.pipeline.connections[to.connection].connector.kind,
+            ConnectorKind::File(_)
+        ) {
             return super::file_flow::run(&self.context, self.id, &mut self.summary).await;
         }
         let only = self.context.options.only.clone();
@@ -117,7 +121,13 @@ impl FlowRun {
             let context = Arc::clone(&self.context);
             let loaded = Loader::new(&context, self.id).load(planned).await?;
             let recorder = Recorder::new(&context, self.id);
-            recorder.record(&head, &loaded, &HashMap::new(), CursorMoves::Now, &mut self.summary)?;
+            recorder.record(
+                &head,
+                &loaded,
+                &HashMap::new(),
+                CursorMoves::Now,
+                &mut self.summary,
+            )?;
             if let Some(stop) = loaded.stop {
                 return Err(stop);
             }
@@ -128,7 +138,10 @@ impl FlowRun {
     /// The stream's pages from the flow's cursor on.
     fn pages(&mut self) -> Result<Feed, Stop> {
         let request = read_request(&self.context, self.id)?;
-        self.cursors.0 = request.cursor.as_ref().and_then(|cursor| serde_json::to_string(cursor).ok());
+        self.cursors.0 = request
+            .cursor
+            .as_ref()
+            .and_then(|cursor| serde_json::to_string(cursor).ok());
         self.cursors.1.clone_from(&self.cursors.0);
         let from = self.flow().from;
         let reader = self.context.connection(from).read(from.stream, request);
@@ -142,7 +155,9 @@ impl FlowRun {
             .iter()
             .filter_map(|asked| match asked.split_once(':') {
                 Some((name, key)) if name == stream || name == self.context.stream(from).name => Some(key),
-                Some((name, key)) if self.context.pipeline.connections[from.connection].name == name => Some(key),
+                Some((name, key)) if self.context.pipeline.connections[from.connection].name == name => {
+                    Some(key)
+                }
                 Some(_) if asked.starts_with(|first: char| first.is_ascii_alphabetic()) => None,
                 _ => Some(asked.as_str()),
             })
@@ -152,7 +167,8 @@ impl FlowRun {
         if records.len() < keys.len() {
             tracing::warn!(flow = %self.summary.flow, asked = keys.len(), found = records.len(), "Not every record that was asked for exists.");
         }
-        self.drive(Feed::given(records, Origin::Asked, 0), &HashMap::new()).await
+        self.drive(Feed::given(records, Origin::Asked, 0), &HashMap::new())
+            .await
     }
 
     /// Maps an earlier run's extracted records again.
@@ -167,7 +183,8 @@ impl FlowRun {
                 records.push(Record::new(bytes::Bytes::from(raw.to_owned())));
             }
         }
-        self.drive(Feed::given(records, Origin::Snapshot, 0), &HashMap::new()).await
+        self.drive(Feed::given(records, Origin::Snapshot, 0), &HashMap::new())
+            .await
     }
 
     /// Tries the queue's items again, from fresh reads.
@@ -188,11 +205,14 @@ impl FlowRun {
             )?;
             let Some(last) = items.last() else { return Ok(()) };
             after = Some(last.key.clone());
-            let attempts: HashMap<String, u32> =
-                items.iter().map(|item: &QueueItem| (item.key.clone(), item.attempts)).collect();
+            let attempts: HashMap<String, u32> = items
+                .iter()
+                .map(|item: &QueueItem| (item.key.clone(), item.attempts))
+                .collect();
             let keys: Vec<String> = items.into_iter().map(|item| item.key).collect();
             let records = self.context.connection(from).get_many(from.stream, &keys).await?;
-            self.drive(Feed::given(records, Origin::Queue, 0), &attempts).await?;
+            self.drive(Feed::given(records, Origin::Queue, 0), &attempts)
+                .await?;
         }
     }
 
@@ -208,7 +228,8 @@ impl FlowRun {
         let from = self.flow().from;
         for keys in keys.chunks(RETRIED_AT_ONCE) {
             let records = self.context.connection(from).get_many(from.stream, keys).await?;
-            self.drive(Feed::given(records, Origin::Queue, self.batches), &HashMap::new()).await?;
+            self.drive(Feed::given(records, Origin::Queue, self.batches), &HashMap::new())
+                .await?;
         }
         Ok(())
     }
@@ -221,7 +242,10 @@ impl FlowRun {
             spool.write(&batch)?;
             read += batch.records.len() as u64;
             let transformed = transform(Arc::clone(&self.context), self.id, batch, false).await?;
-            for planned in Planner::new(&self.context, self.id).plan(transformed.items).await? {
+            for planned in Planner::new(&self.context, self.id)
+                .plan(transformed.items)
+                .await?
+            {
                 match planned.decision {
                     Decision::Create | Decision::Update(_) | Decision::UpdateAll(_) => changed += 1,
                     Decision::Delete { .. } => deleted += 1,
@@ -229,7 +253,10 @@ impl FlowRun {
                 }
             }
         }
-        let linked = self.context.state.link_count(self.context.flow_ref(self.flow()))?;
+        let linked = self
+            .context
+            .state
+            .link_count(self.context.flow_ref(self.flow()))?;
         let refusal = [
             ("created or changed", changed, guard.change_at_most),
             ("deleted", deleted, guard.delete_at_most),
@@ -281,9 +308,21 @@ impl FlowRun {
         let loaded = Loader::new(&context, self.id).load(planned).await?;
         let recorder = Recorder::new(&context, self.id);
         if self.children.is_empty() || loaded.stop.is_some() {
-            recorder.record(&batch.head, &loaded, attempts, CursorMoves::Now, &mut self.summary)?;
+            recorder.record(
+                &batch.head,
+                &loaded,
+                attempts,
+                CursorMoves::Now,
+                &mut self.summary,
+            )?;
         } else {
-            recorder.record(&batch.head, &loaded, attempts, CursorMoves::AfterChildren, &mut self.summary)?;
+            recorder.record(
+                &batch.head,
+                &loaded,
+                attempts,
+                CursorMoves::AfterChildren,
+                &mut self.summary,
+            )?;
             let parents = parents(&loaded);
             for child in &mut self.children {
                 child.run_children(&parents).await?;
@@ -305,7 +344,9 @@ impl FlowRun {
         for parent in parents {
             match parent.value() {
                 Ok(value) => request.parents.push(value.into_owned()),
-                Err(error) => tracing::warn!(flow = %self.summary.flow, %error, "A parent record cannot be read."),
+                Err(error) => {
+                    tracing::warn!(flow = %self.summary.flow, %error, "A parent record cannot be read.")
+                }
             }
         }
         if request.parents.is_empty() {
@@ -379,7 +420,10 @@ fn refusal(flow: &Flow, what: &str, count: u64, most: Allowance, linked: u64) ->
 
 /// Fails unless the flow's guard lets so many records be deleted; without a guard none may.
 pub(crate) fn deletions_allowed(context: &Context, flow: &Flow, count: u64) -> Result<(), Stop> {
-    let most = flow.guard.as_ref().map_or(Allowance::Count(0), |guard| guard.delete_at_most);
+    let most = flow
+        .guard
+        .as_ref()
+        .map_or(Allowance::Count(0), |guard| guard.delete_at_most);
     let linked = context.state.link_count(context.flow_ref(flow))?;
     refusal(flow, "deleted", count, most, linked).map_or(Ok(()), Err)
 }
@@ -387,7 +431,11 @@ pub(crate) fn deletions_allowed(context: &Context, flow: &Flow, count: u64) -> R
 /// Whether single records of a flow's source can be read by key.
 pub(crate) fn readable_by_key(context: &Context, flow: &Flow) -> bool {
     let stream = context.stream(flow.from);
-    stream.get.is_some() || stream.find.iter().any(|find| find.by.source() == stream.key.source())
+    stream.get.is_some()
+        || stream
+            .find
+            .iter()
+            .any(|find| find.by.source() == stream.key.source())
 }
 
 /// Stops when more records were rejected than the flow allows.
@@ -429,7 +477,9 @@ fn parents(loaded: &Loaded) -> Vec<Record> {
 /// What is read of a flow's stream: from its cursor, or from the start.
 pub(crate) fn read_request(context: &Context, id: FlowId) -> Result<ReadRequest, Stop> {
     let flow = &context.pipeline.flows[id];
-    let stored = context.state.cursor(context.flow_ref(flow), &context.stream_name(flow.from))?;
+    let stored = context
+        .state
+        .cursor(context.flow_ref(flow), &context.stream_name(flow.from))?;
     let cursor = match stored {
         Some(stored) if !context.options.full => {
             if stored.selection != flow.selection_digest {

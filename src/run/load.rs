@@ -145,7 +145,9 @@ impl<'c> Loader<'c> {
                     effects[position].planned.decision = Decision::Rejected(Reject::new(
                         "sink",
                         "conflict",
-                        format!("the sink's record changed during each of {MOST_ROUNDS} attempts to write it"),
+                        format!(
+                            "the sink's record changed during each of {MOST_ROUNDS} attempts to write it"
+                        ),
                     ));
                 }
                 Vec::new()
@@ -217,7 +219,8 @@ impl<'c> Loader<'c> {
                 let mut values = Vec::with_capacity(job.rows.len());
                 if let Some(mapped) = effect.planned.mapped() {
                     for &row in &job.rows {
-                        let (Some(rule), Some(cell)) = (self.flow.rows.get(row), mapped.cells.get(row)) else {
+                        let (Some(rule), Some(cell)) = (self.flow.rows.get(row), mapped.cells.get(row))
+                        else {
                             continue;
                         };
                         match cell {
@@ -240,8 +243,10 @@ impl<'c> Loader<'c> {
                     intent: id,
                     correlation: self.context.correlation(effect.planned.item.sequence),
                 };
-                let prepared =
-                    self.context.connection(self.flow.to).prepare(self.flow.to.stream, intent)?;
+                let prepared = self
+                    .context
+                    .connection(self.flow.to)
+                    .prepare(self.flow.to.stream, intent)?;
                 ready.push(Ready { job, id, prepared });
             }
         }
@@ -259,7 +264,9 @@ impl<'c> Loader<'c> {
                 id: one.id,
                 pipeline: self.context.pipeline.name.clone(),
                 flow: self.flow.name.clone(),
-                connection: self.context.pipeline.connections[self.flow.to.connection].name.clone(),
+                connection: self.context.pipeline.connections[self.flow.to.connection]
+                    .name
+                    .clone(),
                 stream: self.context.stream(self.flow.to).name.clone(),
                 operation: one.job.operation.as_str().to_owned(),
                 key: one.job.target.clone(),
@@ -291,7 +298,11 @@ impl<'c> Loader<'c> {
                 let outcome = connection.execute(&ready.prepared).await;
                 (ready, outcome)
             })
-            .buffer_unordered(if self.flow.order_by.is_some() { 1 } else { WRITES_AT_ONCE });
+            .buffer_unordered(if self.flow.order_by.is_some() {
+                1
+            } else {
+                WRITES_AT_ONCE
+            });
         let mut again = HashSet::new();
         let mut stop = None;
         while let Some((ready, outcome)) = results.next().await {
@@ -370,8 +381,10 @@ impl<'c> Loader<'c> {
                 written.status = status;
                 written.error = Some(message.clone());
                 let field = fields.first().map(|(field, _)| field.clone());
-                let details: Vec<String> =
-                    fields.iter().map(|(field, message)| format!("`{field}`: {message}")).collect();
+                let details: Vec<String> = fields
+                    .iter()
+                    .map(|(field, message)| format!("`{field}`: {message}"))
+                    .collect();
                 let reason = if details.is_empty() {
                     message
                 } else {
@@ -402,7 +415,9 @@ impl<'c> Loader<'c> {
         let planner = Planner::new(self.context, self.flow_id);
         let mut todo = Vec::new();
         for position in again {
-            let Some(effect) = effects.get_mut(position) else { continue };
+            let Some(effect) = effects.get_mut(position) else {
+                continue;
+            };
             let decision = planner.plan_again(&effect.planned).await?;
             if decision.writes() {
                 todo.push(position);
@@ -424,7 +439,10 @@ impl<'c> Loader<'c> {
             .iter()
             .enumerate()
             .map(|(position, row)| {
-                let old = old.and_then(|old| old.row(&row.target.name)).copied().unwrap_or_default();
+                let old = old
+                    .and_then(|old| old.row(&row.target.name))
+                    .copied()
+                    .unwrap_or_default();
                 let digest = mapped.digests.get(position).copied().flatten();
                 let carried = creates || row.write != WritePolicy::OnCreate;
                 match digest {
@@ -452,4 +470,3 @@ enum Applied {
     Again,
     Stop(ConnectorError),
 }
-

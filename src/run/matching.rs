@@ -112,14 +112,19 @@ impl<'c> Candidates<'c> {
             .iter()
             .copied()
             .filter(|position| {
-                self.attempt.keys.iter().zip(&wanted.normalized).skip(1).all(|(key, text)| {
-                    self.records.get(*position).is_some_and(|record| {
-                        key.theirs
-                            .all(record)
-                            .into_iter()
-                            .any(|value| normalize(self.normalizers, value).as_deref() == Some(text))
+                self.attempt
+                    .keys
+                    .iter()
+                    .zip(&wanted.normalized)
+                    .skip(1)
+                    .all(|(key, text)| {
+                        self.records.get(*position).is_some_and(|record| {
+                            key.theirs
+                                .all(record)
+                                .into_iter()
+                                .any(|value| normalize(self.normalizers, value).as_deref() == Some(text))
+                        })
                     })
-                })
             })
             .collect()
     }

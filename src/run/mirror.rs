@@ -24,7 +24,9 @@ pub(crate) async fn unseen(context: &Context, id: FlowId, first: u64) -> Result<
     let mut deletions = 0;
     loop {
         context.may_go_on()?;
-        let links = context.state.links_after(context.flow_ref(flow), after.as_deref(), AT_ONCE)?;
+        let links = context
+            .state
+            .links_after(context.flow_ref(flow), after.as_deref(), AT_ONCE)?;
         let Some((last, _)) = links.last() else { break };
         after = Some(last.clone());
         let missing = missing(context, flow, links, first).await?;
@@ -49,7 +51,9 @@ async fn missing(
     let baselines = context.state.baselines(context.flow_ref(flow), &keys)?;
     let mut suspects: Vec<(String, String)> = Vec::new();
     for (key, link) in &links {
-        let seen = baselines.get(key).is_some_and(|baseline| baseline.sequence >= first);
+        let seen = baselines
+            .get(key)
+            .is_some_and(|baseline| baseline.sequence >= first);
         let waits = context
             .state
             .queue_show(context.flow_ref(flow), key)?
@@ -61,9 +65,14 @@ async fn missing(
     if !suspects.is_empty() && readable_by_key(context, flow) {
         let keys: Vec<String> = suspects.iter().map(|(key, _)| key.clone()).collect();
         let source = context.stream(flow.from);
-        let records = context.connection(flow.from).get_many(flow.from.stream, &keys).await?;
-        let there: Vec<String> =
-            records.iter().filter_map(|record| record_key(&source.key, record)).collect();
+        let records = context
+            .connection(flow.from)
+            .get_many(flow.from.stream, &keys)
+            .await?;
+        let there: Vec<String> = records
+            .iter()
+            .filter_map(|record| record_key(&source.key, record))
+            .collect();
         suspects.retain(|(key, _)| !there.contains(key));
     }
     let sequence = context.state.next_sequence(suspects.len() as u64)?;

@@ -68,7 +68,15 @@ pub async fn run(
         continues: None,
         requests: BTreeMap::new(),
     };
-    let outcome = execute(run, pipeline, options, Arc::clone(&telemetry), &cancellation, &mut summary).await;
+    let outcome = execute(
+        run,
+        pipeline,
+        options,
+        Arc::clone(&telemetry),
+        &cancellation,
+        &mut summary,
+    )
+    .await;
     if let Err(stop) = outcome {
         summary.ending = stop.ending(&cancellation);
         summary.message = Some(with_causes(&stop));
@@ -101,7 +109,11 @@ async fn execute(
         let sealed = crate::snapshot::recover(&options.snapshots, &pipeline.name)?;
         sealed.map(|manifest| manifest.run)
     };
-    let writer = if dry_run { None } else { Some(open_writer(run, &pipeline, &options, continues)?) };
+    let writer = if dry_run {
+        None
+    } else {
+        Some(open_writer(run, &pipeline, &options, continues)?)
+    };
     summary.continues = continues.map(|run| run.to_string());
     summary.snapshots = writer.as_ref().map(|writer| writer.directory().to_owned());
     if !dry_run {
@@ -113,7 +125,15 @@ async fn execute(
         })?;
     }
     let mut cursors = Vec::new();
-    let context = match open(run, pipeline, options, telemetry, cancellation, Arc::clone(&state), writer) {
+    let context = match open(
+        run,
+        pipeline,
+        options,
+        telemetry,
+        cancellation,
+        Arc::clone(&state),
+        writer,
+    ) {
         Ok(context) => Arc::new(context),
         Err(stop) => return Err(stop),
     };
@@ -121,7 +141,9 @@ async fn execute(
     let result = result.and_then(|()| balanced(summary));
     summary.ending = match &result {
         Err(stop) => stop.ending(cancellation),
-        Ok(()) if summary.flows.iter().any(|flow| flow.rejected + flow.held > 0) => Ending::CompleteWithRejects,
+        Ok(()) if summary.flows.iter().any(|flow| flow.rejected + flow.held > 0) => {
+            Ending::CompleteWithRejects
+        }
         Ok(()) => Ending::Complete,
     };
     for (name, item) in state.queue_list(&context.pipeline.name, &QueueFilter::default())? {
@@ -145,7 +167,13 @@ fn open_writer(
             sources: pipeline.sources.clone(),
         },
     };
-    Ok(RunWriter::create(&options.snapshots, &pipeline.name, run, opening, pipeline.snapshots)?)
+    Ok(RunWriter::create(
+        &options.snapshots,
+        &pipeline.name,
+        run,
+        opening,
+        pipeline.snapshots,
+    )?)
 }
 
 fn open(
@@ -170,7 +198,11 @@ fn open(
     }
     let connections: Arc<[Connection]> = connections.into();
     let key = state.digest_key();
-    let redactors = pipeline.flows.iter().map(|flow| Redactor::new(&flow.privacy, &flow.private_targets, key)).collect();
+    let redactors = pipeline
+        .flows
+        .iter()
+        .map(|flow| Redactor::new(&flow.privacy, &flow.private_targets, key))
+        .collect();
     let searched = Arc::new(Searched(Arc::clone(&connections)));
     let lookups = Lookups::new(Arc::clone(&pipeline), searched, Arc::clone(&state))?;
     let deadline = options.time_limit.map(|limit| std::time::Instant::now() + limit);
@@ -199,8 +231,13 @@ async fn run_flows(
         settle::settle(context).await?;
     }
     let chosen = |flow: &Flow| context.options.flows.is_empty() || context.options.flows.contains(&flow.name);
-    let flows: Vec<(usize, &Flow)> =
-        context.pipeline.flows.iter().enumerate().filter(|(_, flow)| chosen(flow)).collect();
+    let flows: Vec<(usize, &Flow)> = context
+        .pipeline
+        .flows
+        .iter()
+        .enumerate()
+        .filter(|(_, flow)| chosen(flow))
+        .collect();
     let ids: Vec<usize> = flows.iter().map(|(id, _)| *id).collect();
     context.lookups.start(&ids).await?;
     for (id, flow) in flows {
@@ -215,7 +252,13 @@ async fn run_flows(
     Ok(())
 }
 
-fn collect(context: &Context, flow: &Flow, running: FlowRun, summary: &mut Summary, cursors: &mut Vec<CursorMove>) {
+fn collect(
+    context: &Context,
+    flow: &Flow,
+    running: FlowRun,
+    summary: &mut Summary,
+    cursors: &mut Vec<CursorMove>,
+) {
     let parse = |text: Option<String>| text.and_then(|text| serde_json::from_str(&text).ok());
     cursors.push(CursorMove {
         flow: flow.name.clone(),
@@ -225,7 +268,13 @@ fn collect(context: &Context, flow: &Flow, running: FlowRun, summary: &mut Summa
     });
     summary.flows.push(running.summary);
     for child in running.children {
-        collect(context, &context.pipeline.flows[child.id], child, summary, cursors);
+        collect(
+            context,
+            &context.pipeline.flows[child.id],
+            child,
+            summary,
+            cursors,
+        );
     }
 }
 

@@ -26,7 +26,11 @@ pub(crate) struct Survivors {
 }
 
 /// Chooses one record of each group.
-pub(crate) async fn survivors(context: &Context, flow: &Flow, records: Vec<Record>) -> Result<Survivors, Stop> {
+pub(crate) async fn survivors(
+    context: &Context,
+    flow: &Flow,
+    records: Vec<Record>,
+) -> Result<Survivors, Stop> {
     let mut losers = vec![false; records.len()];
     let Some(rule) = &flow.one_per else {
         return Ok(Survivors { records, losers });
@@ -44,7 +48,11 @@ pub(crate) async fn survivors(context: &Context, flow: &Flow, records: Vec<Recor
     }
     let mut groups: HashMap<String, Vec<Record>> = HashMap::new();
     if let (Some(find), false) = (rule.find, asked.is_empty()) {
-        for record in context.connection(flow.from).find(flow.from.stream, find, &asked).await? {
+        for record in context
+            .connection(flow.from)
+            .find(flow.from.stream, find, &asked)
+            .await?
+        {
             if let Some((_, group)) = group_of(rule, context, &record) {
                 groups.entry(group).or_default().push(record);
             }
@@ -88,7 +96,9 @@ fn group_of(rule: &OnePer, context: &Context, record: &Record) -> Option<(Value<
     let value = match &rule.same {
         Source::Select(path) => path.one(&view)?.clone().into_owned(),
         Source::Compute(template) => {
-            let scope = Scope::new().with("record", &view).with("params", &context.pipeline.params);
+            let scope = Scope::new()
+                .with("record", &view)
+                .with("params", &context.pipeline.params);
             template.evaluate(&scope).ok()?
         }
     };
@@ -102,7 +112,10 @@ fn better(rule: &OnePer, one: &Record, other: &Record) -> bool {
     };
     for (path, preference) in &rule.keep {
         let nothing = Value::Null;
-        let (a, b) = (path.one(&one).unwrap_or(&nothing), path.one(&other).unwrap_or(&nothing));
+        let (a, b) = (
+            path.one(&one).unwrap_or(&nothing),
+            path.one(&other).unwrap_or(&nothing),
+        );
         let ordering = match (a.is_null(), b.is_null()) {
             // Nothing is worse than anything, whichever way values are preferred.
             (true, true) => Ordering::Equal,

@@ -10,9 +10,7 @@ use super::batch::{Decision, Item, ItemOutcome, MappedItem, Planned, Update};
 use super::context::Context;
 use super::matching::{Candidates, Wanted, key_text};
 use super::{Stop, decide};
-use crate::compile::compiled::{
-    Flow, FlowId, Mode, OnDelete, OnFrozen, OnMany, OnNone, Stream,
-};
+use crate::compile::compiled::{Flow, FlowId, Mode, OnDelete, OnFrozen, OnMany, OnNone, Stream};
 use crate::expression::{Record, Scope, Value};
 use crate::mapping::Reject;
 use crate::state::{Baseline, Link};
@@ -35,11 +33,7 @@ impl<'c> Planner<'c> {
     pub(crate) fn new(context: &'c Context, flow: FlowId) -> Self {
         let flow = &context.pipeline.flows[flow];
         let sink = context.stream(flow.to);
-        Planner {
-            context,
-            flow,
-            sink,
-        }
+        Planner { context, flow, sink }
     }
 
     /// Decides about every item. `again` plans records anew whose counterpart turned out to be another than expected.
@@ -54,7 +48,10 @@ impl<'c> Planner<'c> {
                 continue;
             }
             let ItemOutcome::Mapped(mapped) = &item.outcome else {
-                return Err(Stop::Internal(format!("record `{}` was left without a decision", item.key)));
+                return Err(Stop::Internal(format!(
+                    "record `{}` was left without a decision",
+                    item.key
+                )));
             };
             let decision = if let Some(record) = before.get(&item.key) {
                 let baseline = known.baselines.get(&item.key);
@@ -97,14 +94,23 @@ impl<'c> Planner<'c> {
                     None => Ok(Decision::Rejected(Reject::new(
                         "match",
                         "exists_unfound",
-                        "the sink says that the record exists, but the flow's match does not find it".to_owned(),
+                        "the sink says that the record exists, but the flow's match does not find it"
+                            .to_owned(),
                     ))),
                 },
             };
         }
-        let baselines = self.context.state.baselines(self.context.flow_ref(self.flow), &[item.key.as_str()])?;
+        let baselines = self
+            .context
+            .state
+            .baselines(self.context.flow_ref(self.flow), &[item.key.as_str()])?;
         let mut counterparts = Vec::with_capacity(targets.len());
-        for record in self.context.connection(self.flow.to).get_many(self.flow.to.stream, &targets).await? {
+        for record in self
+            .context
+            .connection(self.flow.to)
+            .get_many(self.flow.to.stream, &targets)
+            .await?
+        {
             if let Some(key) = super::transform::record_key(&self.sink.key, &record) {
                 counterparts.push((key, record));
             }
@@ -157,7 +163,9 @@ impl<'c> Planner<'c> {
                 .baselines
                 .get(&item.key)
                 .filter(|baseline| {
-                    baseline.whole == mapped.whole && self.flow.mode != Mode::Mirror && mapped.pending.is_empty()
+                    baseline.whole == mapped.whole
+                        && self.flow.mode != Mode::Mirror
+                        && mapped.pending.is_empty()
                 })
                 .map(|_| Decision::Unchanged {
                     link: None,
@@ -178,7 +186,10 @@ impl<'c> Planner<'c> {
     }
 
     fn deleted(&self, link: Option<&Link>) -> Decision {
-        let Some(target) = link.filter(|link| !link.tombstone).and_then(|link| link.target.clone()) else {
+        let Some(target) = link
+            .filter(|link| !link.tombstone)
+            .and_then(|link| link.target.clone())
+        else {
             return Decision::Filtered;
         };
         match self.flow.on_delete {
@@ -203,16 +214,21 @@ impl<'c> Planner<'c> {
     ) -> Result<HashMap<String, (String, Record)>, Stop> {
         let mut wanted = Vec::new();
         for (item, decision) in items.iter().zip(decisions.iter()) {
-            if let (None, Some(target)) =
-                (decision, known.links.get(&item.key).and_then(|link| link.target.clone()))
-            {
+            if let (None, Some(target)) = (
+                decision,
+                known.links.get(&item.key).and_then(|link| link.target.clone()),
+            ) {
                 wanted.push(target);
             }
         }
         if wanted.is_empty() {
             return Ok(HashMap::new());
         }
-        let records = self.context.connection(self.flow.to).get_many(self.flow.to.stream, &wanted).await?;
+        let records = self
+            .context
+            .connection(self.flow.to)
+            .get_many(self.flow.to.stream, &wanted)
+            .await?;
         let mut by_key: HashMap<String, Record> = HashMap::with_capacity(records.len());
         for record in records {
             if let Some(key) = super::transform::record_key(&self.sink.key, &record) {
@@ -284,8 +300,11 @@ impl<'c> Planner<'c> {
                     }
                 }
             }
-            let records =
-                self.context.connection(self.flow.to).find(self.flow.to.stream, find, &values).await?;
+            let records = self
+                .context
+                .connection(self.flow.to)
+                .find(self.flow.to.stream, find, &values)
+                .await?;
             let mut views = Vec::with_capacity(records.len());
             for record in &records {
                 views.push(record.value().map_err(|error| {
@@ -318,12 +337,18 @@ impl<'c> Planner<'c> {
         found: &mut HashMap<usize, Vec<(String, Record)>>,
         decisions: &mut [Option<Decision>],
     ) -> Result<(), Stop> {
-        let targets: Vec<&str> =
-            found.values().flatten().map(|(target, _)| target.as_str()).collect();
+        let targets: Vec<&str> = found
+            .values()
+            .flatten()
+            .map(|(target, _)| target.as_str())
+            .collect();
         if targets.is_empty() || self.flow.on_many == OnMany::All {
             return Ok(());
         }
-        let sources = self.context.state.linked_sources(self.context.flow_ref(self.flow), &targets)?;
+        let sources = self
+            .context
+            .state
+            .linked_sources(self.context.flow_ref(self.flow), &targets)?;
         let mut claimed: HashMap<String, String> = sources;
         let mut positions: Vec<usize> = found.keys().copied().collect();
         positions.sort_unstable();
@@ -451,10 +476,7 @@ impl<'c> Planner<'c> {
             updates.push(update);
         }
         match updates.len() {
-            0 => Ok(Decision::Unchanged {
-                link,
-                baseline: true,
-            }),
+            0 => Ok(Decision::Unchanged { link, baseline: true }),
             1 if counterparts.len() == 1 => {
                 let update = updates.remove(0);
                 let before = update.before.clone();
@@ -474,7 +496,9 @@ impl<'c> Planner<'c> {
 
     fn frozen(&self, target: &str, view: &Value<'_>) -> Option<Decision> {
         let template = self.sink.frozen_when.as_ref()?;
-        let frozen = template.is_true(&Scope::new().with("record", view)).unwrap_or(false);
+        let frozen = template
+            .is_true(&Scope::new().with("record", view))
+            .unwrap_or(false);
         frozen.then(|| {
             frozen_decision(
                 self.flow.on_frozen,
@@ -497,7 +521,11 @@ impl<'c> Planner<'c> {
         let view = match item.record.project(&self.flow.projection) {
             Ok(view) => view,
             Err(error) => {
-                return Ok(Decision::Rejected(Reject::new("record", "record_malformed", error.to_string())));
+                return Ok(Decision::Rejected(Reject::new(
+                    "record",
+                    "record_malformed",
+                    error.to_string(),
+                )));
             }
         };
         let nothing = Value::Null;
@@ -520,7 +548,11 @@ impl<'c> Planner<'c> {
                 (Ok(false), _) => format!("`{}` does not hold", require.that.source()),
                 (Err(error), _) => error.to_string(),
             };
-            return Ok(Decision::Rejected(Reject::new("require", "require_failed", message)));
+            return Ok(Decision::Rejected(Reject::new(
+                "require",
+                "require_failed",
+                message,
+            )));
         }
         Ok(decision)
     }
@@ -543,4 +575,3 @@ fn no_counterpart() -> Reject {
         "the sink has no record that fits, and the flow only updates".to_owned(),
     )
 }
-

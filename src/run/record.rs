@@ -14,9 +14,12 @@ use crate::compile::compiled::{Flow, FlowId};
 use crate::connector::Operation;
 use crate::expression::{Map, Record, Value};
 use crate::mapping::{Cell, Reject};
-use crate::snapshot::{LoadedRow, LoadedRows, PlannedRow, PlannedRows, RejectedRow, RejectedRows, RowHead, Rows};
+use crate::snapshot::{
+    LoadedRow, LoadedRows, PlannedRow, PlannedRows, RejectedRow, RejectedRows, RowHead, Rows,
+};
 use crate::state::{
-    Baseline, Batch, CursorPut, Fallback, LinkChange, QueueClear, QueueItem, QueueKind, QueuedRecord, WaitsFor,
+    Baseline, Batch, CursorPut, Fallback, LinkChange, QueueClear, QueueItem, QueueKind, QueuedRecord,
+    WaitsFor,
 };
 
 /// When a batch's cursor moves.
@@ -60,9 +63,15 @@ impl<'c> Recorder<'c> {
         let mut batch = Batch::new(self.context.flow_ref(self.flow), self.context.run, at);
         batch.intents_settled.clone_from(&loaded.settled);
         batch.created.clone_from(&loaded.references.created);
-        let keys: Vec<&str> =
-            loaded.effects.iter().map(|effect| effect.planned.item.key.as_str()).collect();
-        let baselines = self.context.state.baselines(self.context.flow_ref(self.flow), &keys)?;
+        let keys: Vec<&str> = loaded
+            .effects
+            .iter()
+            .map(|effect| effect.planned.item.key.as_str())
+            .collect();
+        let baselines = self
+            .context
+            .state
+            .baselines(self.context.flow_ref(self.flow), &keys)?;
         for effect in &loaded.effects {
             self.effect(effect, attempts, &baselines, &mut batch);
         }
@@ -80,7 +89,11 @@ impl<'c> Recorder<'c> {
 
     /// Moves the cursor past a batch whose records, and their children, are committed.
     pub(crate) fn move_cursor(&self, head: &Head) -> Result<(), Stop> {
-        let mut batch = Batch::new(self.context.flow_ref(self.flow), self.context.run, Timestamp::now());
+        let mut batch = Batch::new(
+            self.context.flow_ref(self.flow),
+            self.context.run,
+            Timestamp::now(),
+        );
         batch.cursors.extend(self.cursor(head)?);
         self.context.state.commit(&batch)?;
         Ok(())
@@ -171,8 +184,13 @@ impl<'c> Recorder<'c> {
         if let Some(mapped) = planned.mapped() {
             batch.fallbacks_of.push(key.clone());
             for &row in &mapped.fallbacks {
-                let Some(rule) = self.flow.rows.get(row) else { continue };
-                let lookup = rule.lookup.as_ref().and_then(|used| self.context.pipeline.lookups.get(used.lookup));
+                let Some(rule) = self.flow.rows.get(row) else {
+                    continue;
+                };
+                let lookup = rule
+                    .lookup
+                    .as_ref()
+                    .and_then(|used| self.context.pipeline.lookups.get(used.lookup));
                 batch.fallbacks.push(Fallback {
                     source: key.clone(),
                     row: rule.target.name.clone(),
@@ -185,7 +203,9 @@ impl<'c> Recorder<'c> {
 
     /// Rows of `planned`, `loaded` and `rejected`.
     fn journal(&self, head: &Head, loaded: &Loaded, at: Timestamp) -> Result<(), Stop> {
-        let Some(writer) = &self.context.writer else { return Ok(()) };
+        let Some(writer) = &self.context.writer else {
+            return Ok(());
+        };
         let keep = self.context.pipeline.snapshots;
         let (run, flow, number) = (self.context.run, self.flow.name.as_str(), u64::from(head.number));
         let mut planned_rows = PlannedRows::new(run, flow, number);

@@ -137,7 +137,11 @@ impl References {
                     (Some(value), _) => fields.push((target, value)),
                     (None, failure) => {
                         let reject = failure.cloned().unwrap_or_else(|| {
-                            Reject::new("lookup", "reference_missing", "what it refers to is missing".to_owned())
+                            Reject::new(
+                                "lookup",
+                                "reference_missing",
+                                "what it refers to is missing".to_owned(),
+                            )
                         });
                         return self.fail(context, pending, &claim, reject).map(|()| None);
                     }
@@ -226,7 +230,9 @@ impl References {
                     None => message,
                 }
             }
-            WriteOutcome::Written { key: None, .. } => "the answer does not tell the new record's key".to_owned(),
+            WriteOutcome::Written { key: None, .. } => {
+                "the answer does not tell the new record's key".to_owned()
+            }
             WriteOutcome::Gone => "the sink answers that there is no such record".to_owned(),
             WriteOutcome::Conflict { message }
             | WriteOutcome::Frozen { message }
@@ -237,7 +243,9 @@ impl References {
                 status,
             } => {
                 write.status = status;
-                fields.iter().fold(message, |text, (field, detail)| format!("{text}; `{field}`: {detail}"))
+                fields.iter().fold(message, |text, (field, detail)| {
+                    format!("{text}; `{field}`: {detail}")
+                })
             }
             WriteOutcome::Stopped(error) => {
                 context.state.release_creates(context.run, &[claim])?;
@@ -272,7 +280,11 @@ impl References {
         )?;
         let key = match claims.into_iter().next() {
             Some(Claim::Created(key)) => Some(Value::text(key)),
-            Some(Claim::Busy { .. }) => context.lookups.find_again(pending.lookup, &pending.given).await?.map(|found| found.key.clone()),
+            Some(Claim::Busy { .. }) => context
+                .lookups
+                .find_again(pending.lookup, &pending.given)
+                .await?
+                .map(|found| found.key.clone()),
             Some(Claim::Won) | None => return Ok(false),
         };
         match key {
@@ -298,7 +310,9 @@ impl References {
         claim: &CreateKey,
         reject: Reject,
     ) -> Result<(), Stop> {
-        context.state.release_creates(context.run, std::slice::from_ref(claim))?;
+        context
+            .state
+            .release_creates(context.run, std::slice::from_ref(claim))?;
         self.failures.insert(pending.key.clone(), reject);
         Ok(())
     }

@@ -23,10 +23,18 @@ pub(crate) async fn settle(context: &Context) -> Result<(), Stop> {
     if intents.is_empty() {
         return Ok(());
     }
-    tracing::info!(intents = intents.len(), "Settling writes whose answers were lost.");
+    tracing::info!(
+        intents = intents.len(),
+        "Settling writes whose answers were lost."
+    );
     for intent in intents {
         context.may_go_on()?;
-        let Some(flow) = context.pipeline.flows.iter().find(|flow| flow.name == intent.flow) else {
+        let Some(flow) = context
+            .pipeline
+            .flows
+            .iter()
+            .find(|flow| flow.name == intent.flow)
+        else {
             return Err(Stop::Refused(format!(
                 "a write of flow `{}` is not settled, and the pipeline has no such flow any more: bring it back for one run",
                 intent.flow
@@ -42,8 +50,17 @@ pub(crate) async fn settle(context: &Context) -> Result<(), Stop> {
     Ok(())
 }
 
-async fn settle_create(context: &Context, flow: &Flow, intent: &Intent, batch: &mut Batch) -> Result<(), Stop> {
-    let place = context.pipeline.connections.iter().position(|one| one.name == intent.connection);
+async fn settle_create(
+    context: &Context,
+    flow: &Flow,
+    intent: &Intent,
+    batch: &mut Batch,
+) -> Result<(), Stop> {
+    let place = context
+        .pipeline
+        .connections
+        .iter()
+        .position(|one| one.name == intent.connection);
     let Some((connection, stream)) = place.and_then(|place| {
         let streams = &context.pipeline.connections[place].connector.streams;
         Some((place, streams.iter().find(|stream| stream.name == intent.stream)?))
@@ -73,7 +90,9 @@ async fn settle_create(context: &Context, flow: &Flow, intent: &Intent, batch: &
                             target: key,
                         });
                         if let Some(baseline) = baseline {
-                            batch.baselines.push((intent.source_key.clone(), baseline.clone()));
+                            batch
+                                .baselines
+                                .push((intent.source_key.clone(), baseline.clone()));
                         }
                     }
                 }
@@ -84,7 +103,11 @@ async fn settle_create(context: &Context, flow: &Flow, intent: &Intent, batch: &
             _ => return Ok(()),
         }
     }
-    let searchable = intent.create.is_some() || flow.matches.iter().any(|attempt| attempt.keys.iter().any(|key| key.find.is_some()));
+    let searchable = intent.create.is_some()
+        || flow
+            .matches
+            .iter()
+            .any(|attempt| attempt.keys.iter().any(|key| key.find.is_some()));
     if searchable {
         return wait_for_search(context, stream, age).await;
     }
@@ -109,14 +132,21 @@ async fn settle_create(context: &Context, flow: &Flow, intent: &Intent, batch: &
     });
     // So that the record, when it is read again, counts as loaded until a person says otherwise.
     if let Some(baseline) = &intent.baseline {
-        batch.baselines.push((intent.source_key.clone(), baseline.clone()));
+        batch
+            .baselines
+            .push((intent.source_key.clone(), baseline.clone()));
     }
     Ok(())
 }
 
 /// Waits until a search would find what the lost request may have written.
 async fn wait_for_search(context: &Context, stream: &Stream, age: SignedDuration) -> Result<(), Stop> {
-    let behind = stream.find.iter().map(|find| find.behind).max().unwrap_or_default();
+    let behind = stream
+        .find
+        .iter()
+        .map(|find| find.behind)
+        .max()
+        .unwrap_or_default();
     let age = Duration::try_from(age).unwrap_or_default();
     let Some(wait) = (behind + LONGEST_REQUEST).checked_sub(age) else {
         return Ok(());

@@ -104,7 +104,9 @@ impl Spool {
             records,
         })
         .map_err(|error| Stop::Internal(format!("a batch cannot be spooled: {error}")))?;
-        self.file.write_all(&(head.len() as u64).to_le_bytes()).map_err(failed)?;
+        self.file
+            .write_all(&(head.len() as u64).to_le_bytes())
+            .map_err(failed)?;
         self.file.write_all(&head).map_err(failed)?;
         for text in bytes {
             self.file.write_all(&text).map_err(failed)?;
@@ -114,7 +116,10 @@ impl Spool {
 
     /// From the first batch again.
     pub(crate) fn rewind(self) -> Result<SpoolReader, Stop> {
-        let mut file = self.file.into_inner().map_err(|error| failed(error.into_error()))?;
+        let mut file = self
+            .file
+            .into_inner()
+            .map_err(|error| failed(error.into_error()))?;
         file.seek(SeekFrom::Start(0)).map_err(failed)?;
         Ok(SpoolReader {
             file: BufReader::new(file),
@@ -146,7 +151,10 @@ impl SpoolReader {
                     JoinedLengths::Nothing => Joined::Nothing,
                     JoinedLengths::One(length) => Joined::One(self.take(length)?),
                     JoinedLengths::Many(lengths) => Joined::Many(
-                        lengths.into_iter().map(|length| self.take(length)).collect::<Result<_, _>>()?,
+                        lengths
+                            .into_iter()
+                            .map(|length| self.take(length))
+                            .collect::<Result<_, _>>()?,
                     ),
                 };
                 record.join(Arc::from(name), joined);
@@ -180,9 +188,16 @@ mod tests {
 
     #[test]
     fn a_spooled_batch_comes_back_byte_for_byte() {
-        let mut record = Record::new(Bytes::from_static(b"{\"id\": 1.10}")).with_view(Bytes::from_static(b"{}"));
-        record.join(Arc::from("requester"), Joined::One(Bytes::from_static(b"{\"id\":7}")));
-        record.join(Arc::from("others"), Joined::Many(vec![Bytes::from_static(b"1"), Bytes::from_static(b"22")]));
+        let mut record =
+            Record::new(Bytes::from_static(b"{\"id\": 1.10}")).with_view(Bytes::from_static(b"{}"));
+        record.join(
+            Arc::from("requester"),
+            Joined::One(Bytes::from_static(b"{\"id\":7}")),
+        );
+        record.join(
+            Arc::from("others"),
+            Joined::Many(vec![Bytes::from_static(b"1"), Bytes::from_static(b"22")]),
+        );
         record.join(Arc::from("nobody"), Joined::Nothing);
         let batch = Batch {
             number: 3,
@@ -196,7 +211,10 @@ mod tests {
         spool.write(&batch).unwrap();
         let mut reader = spool.rewind().unwrap();
         let back = reader.next().unwrap().unwrap();
-        assert_eq!((back.number, back.sequence, back.cursor), (3, 99, Some(Cursor::Scan)));
+        assert_eq!(
+            (back.number, back.sequence, back.cursor),
+            (3, 99, Some(Cursor::Scan))
+        );
         let first = &back.records[0];
         assert_eq!(first.received(), &Bytes::from_static(b"{\"id\": 1.10}"));
         assert_eq!(first.text(), &Bytes::from_static(b"{}"));

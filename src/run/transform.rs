@@ -41,8 +41,12 @@ pub(crate) async fn transform(
     mut head: Batch,
     kept: bool,
 ) -> Result<Transformed, Stop> {
-    let survivors =
-        survivors(&context, &context.pipeline.flows[flow], std::mem::take(&mut head.records)).await?;
+    let survivors = survivors(
+        &context,
+        &context.pipeline.flows[flow],
+        std::mem::take(&mut head.records),
+    )
+    .await?;
     let records: Arc<[Record]> = survivors.records.into();
     let losers: Arc<[bool]> = survivors.losers.into();
     let head = Arc::new(head);
@@ -115,7 +119,10 @@ fn map_all(
             rows.push(mapped_rows(context, flow, head, &mut items)?);
         }
         if keep.extracted {
-            let keys: Vec<(String, u64)> = items.iter().map(|item| (item.key.clone(), item.sequence)).collect();
+            let keys: Vec<(String, u64)> = items
+                .iter()
+                .map(|item| (item.key.clone(), item.sequence))
+                .collect();
             rows.push(record_rows(context, flow, head, records, &keys)?);
         }
     }
@@ -129,11 +136,15 @@ fn mapped_rows(context: &Context, flow: FlowId, head: &Batch, items: &mut [Item]
     let mut builder = ColumnsBuilder::new(&compiled.columns);
     let mut heads = Heads::new(context.run, &compiled.name, u64::from(head.number));
     for item in items {
-        let ItemOutcome::Mapped(mapped) = &item.outcome else { continue };
+        let ItemOutcome::Mapped(mapped) = &item.outcome else {
+            continue;
+        };
         let mut refused = None;
         for (column, (cell, row)) in mapped.cells.iter().zip(&compiled.rows).enumerate() {
             let appended = match cell {
-                Cell::Value(value) => builder.append(column, Some(&redactor.redact_target(&row.target.name, value))),
+                Cell::Value(value) => {
+                    builder.append(column, Some(&redactor.redact_target(&row.target.name, value)))
+                }
                 Cell::Absent | Cell::Pending(_) => builder.append(column, None),
             };
             if let Err(error) = appended {
@@ -170,7 +181,11 @@ pub(crate) fn record_rows(
     keys: &[(String, u64)],
 ) -> Result<Rows, Stop> {
     let redactor = &context.redactors[flow];
-    let mut rows = ExtractedRows::new(context.run, &context.pipeline.flows[flow].name, u64::from(head.number));
+    let mut rows = ExtractedRows::new(
+        context.run,
+        &context.pipeline.flows[flow].name,
+        u64::from(head.number),
+    );
     for (record, (key, sequence)) in records.iter().zip(keys) {
         let text = redactor.redact_json(record.received());
         let redacted = matches!(text, std::borrow::Cow::Owned(_));
@@ -208,8 +223,11 @@ fn map_one(
             let searched = wanted(&compiled.matches, &compiled.normalize, &view, &scope, resolver);
             match searched {
                 Ok(wanted) => {
-                    let digests: Vec<_> =
-                        mapped.cells.iter().map(|cell| decide::digest(&context.digester, cell)).collect();
+                    let digests: Vec<_> = mapped
+                        .cells
+                        .iter()
+                        .map(|cell| decide::digest(&context.digester, cell))
+                        .collect();
                     let whole = if compiled.only_if_changed.is_empty() {
                         decide::digest_all(&context.digester, &digests)
                     } else {
