@@ -9,6 +9,7 @@ use super::queue;
 use super::sandbox;
 use super::schema;
 use super::status;
+use super::validate;
 use crate::telemetry::logging::{LogFormat, LoggingOptions};
 
 /// Move records between business systems by tables written in YAML.
@@ -60,6 +61,8 @@ pub struct Global {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Say everything that is wrong with pipeline and connector files
+    Validate(validate::Validate),
     /// List the records that wait, say why, try them again or drop them
     Queue(queue::Queue),
     /// Say what there is about a pipeline: last runs, cursors, queue

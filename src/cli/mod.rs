@@ -6,15 +6,18 @@
 mod arguments;
 mod completions;
 mod exit;
+mod load;
 mod location;
 mod output;
 mod queue;
+mod rehearsal;
 mod sandbox;
 mod schema;
 mod signals;
 mod status;
 mod summary;
 mod table;
+mod validate;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -78,6 +81,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn dispatch(context: &Context, command: Command) -> Result<Exit, Failure> {
     match command {
+        Command::Validate(arguments) => validate::validate(context, &arguments),
         Command::Queue(arguments) => queue::queue(context, arguments),
         Command::Status(arguments) => status::status(context, &arguments),
         Command::Completions(arguments) => completions::generate(context, arguments, Arguments::command()),
