@@ -143,10 +143,16 @@ impl Sandbox {
         }
         let clock = Arc::new(Clock::new(options.time_scale));
         let directory = options.directory.as_deref();
-        let generate = || dataset::generate(options.seed, options.tickets);
-        let (zendesk_store, zendesk_state) =
-            store::Store::open(directory, Zendesk::NAME, || generate().zendesk)?;
-        let (oro_store, oro_state) = store::Store::open(directory, Oro::NAME, || generate().oro)?;
+        // Both systems' data are made together, and only if one of them has none yet.
+        let mut oro_data = None;
+        let (zendesk_store, zendesk_state) = store::Store::open(directory, Zendesk::NAME, || {
+            let data = dataset::generate(options.seed, options.tickets);
+            oro_data = Some(data.oro);
+            data.zendesk
+        })?;
+        let (oro_store, oro_state) = store::Store::open(directory, Oro::NAME, || {
+            oro_data.unwrap_or_else(|| dataset::generate(options.seed, options.tickets).oro)
+        })?;
         clock.not_before(zendesk_state.latest());
         clock.not_before(oro_state.latest());
         let zendesk = Zendesk::new(zendesk_state, Arc::clone(&clock), options.token_lifetime);

@@ -20,6 +20,9 @@ pub(crate) trait Persistent: Serialize + DeserializeOwned {
     /// The rows changed since the last call, by table; nothing when none did.
     fn drain(&mut self) -> Result<Map<String, Value>, serde_json::Error>;
 
+    /// Takes every row as known: the next [`drain`](Persistent::drain) starts from here.
+    fn settle(&mut self);
+
     /// Applies what an earlier [`drain`](Persistent::drain) returned.
     fn replay(&mut self, changes: Map<String, Value>) -> Result<(), serde_json::Error>;
 }
@@ -74,6 +77,13 @@ impl<T> Table<T> {
     /// The id after the highest one.
     pub(crate) fn next_id(&self) -> u64 {
         self.rows.last_key_value().map_or(1, |(id, _)| id + 1)
+    }
+}
+
+impl<T> Table<T> {
+    /// Takes every row as known.
+    pub(crate) fn settle(&mut self) {
+        self.changed.clear();
     }
 }
 
@@ -206,11 +216,11 @@ impl Store {
     /// # Errors
     /// When the journal cannot be written.
     pub(crate) fn commit<P: Persistent>(&mut self, contents: &mut P) -> Result<(), SandboxError> {
-        let changes = contents.drain();
         let Some(files) = &mut self.files else {
+            contents.settle();
             return Ok(());
         };
-        let changes = changes.map_err(unreadable(&files.journal_path))?;
+        let changes = contents.drain().map_err(unreadable(&files.journal_path))?;
         if changes.is_empty() {
             return Ok(());
         }
@@ -227,7 +237,7 @@ impl Store {
     /// # Errors
     /// When a file cannot be written.
     pub(crate) fn flush<P: Persistent>(&mut self, contents: &mut P) -> Result<(), SandboxError> {
-        self.commit(contents)?;
+        contents.settle();
         let Some(files) = &mut self.files else {
             return Ok(());
         };
@@ -301,6 +311,10 @@ mod tests {
             let mut changes = Map::new();
             self.notes.drain("notes", &mut changes)?;
             Ok(changes)
+        }
+
+        fn settle(&mut self) {
+            self.notes.settle();
         }
 
         fn replay(&mut self, mut changes: Map<String, Value>) -> Result<(), serde_json::Error> {

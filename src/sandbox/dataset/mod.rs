@@ -76,17 +76,10 @@ mod tests {
         };
         assert!(tickets().any(|ticket| requester(ticket).email.is_none()));
         let contacts = |email: &str| {
-            let holds = |name: &str, entry: &str| {
-                set.oro.select("contacts", |_, contact| {
-                    contact
-                        .value(name)
-                        .as_array()
-                        .into_iter()
-                        .flatten()
-                        .any(|item| item[entry] == email)
-                })
-            };
-            holds("emails", "email")
+            set.oro.select("contacts", |_, contact| {
+                let mut emails = contact.value("emails").as_array().into_iter().flatten();
+                emails.any(|item| item["email"] == email)
+            })
         };
         let emails =
             || tickets().filter_map(|ticket| requester(ticket).email.as_deref().map(str::to_lowercase));

@@ -151,6 +151,14 @@ impl Persistent for OroState {
         Ok(changes)
     }
 
+    fn settle(&mut self) {
+        self.cases.settle();
+        self.casecomments.settle();
+        self.contacts.settle();
+        self.users.settle();
+        self.accounts.settle();
+    }
+
     fn replay(&mut self, mut changes: Map<String, Value>) -> Result<(), serde_json::Error> {
         self.cases.replay("cases", &mut changes)?;
         self.casecomments.replay("casecomments", &mut changes)?;

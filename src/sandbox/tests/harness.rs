@@ -98,9 +98,8 @@ impl Bench {
     ) -> Result<Answer, reqwest::Error> {
         let address = self.sandbox.address(system).unwrap();
         let mut sent = HeaderMap::new();
-        if let Some(body) = body {
+        if body.is_some() {
             sent.insert("content-type", HeaderValue::from_static("application/json"));
-            let _ = body;
         }
         for (name, value) in headers {
             sent.insert(

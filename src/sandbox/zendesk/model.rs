@@ -148,6 +148,14 @@ impl Persistent for ZendeskState {
         Ok(changes)
     }
 
+    fn settle(&mut self) {
+        self.tickets.settle();
+        self.users.settle();
+        self.organizations.settle();
+        self.jobs.settle();
+        self.idempotency_keys.settle();
+    }
+
     fn replay(&mut self, mut changes: Map<String, Value>) -> Result<(), serde_json::Error> {
         self.tickets.replay("tickets", &mut changes)?;
         self.users.replay("users", &mut changes)?;
