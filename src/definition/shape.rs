@@ -135,6 +135,10 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
                 visit_f64(f64)
             );
 
+            fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+                T::deserialize(().into_deserializer()).map(|one| OneOrMany(vec![one]))
+            }
+
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
                 T::deserialize(MapAccessDeserializer::new(map)).map(|one| OneOrMany(vec![one]))
             }

@@ -1,6 +1,7 @@
 //! From a document to the struct that it is read into.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
@@ -9,7 +10,7 @@ use super::Document;
 use super::node::{Content, Node};
 use super::place::escape;
 use super::structure::{Schema, check};
-use crate::diagnostic::{Code, Diagnostics};
+use crate::diagnostic::{Code, Diagnostic, Diagnostics, Locate, Part, Severity, Span};
 
 /// A file that was read into a struct, perhaps without the parts that did not fit.
 #[derive(Debug)]
@@ -62,10 +63,22 @@ impl Document {
                     });
                 }
                 Err(error) => {
-                    let pointer = pointer_of(error.path());
-                    diagnostics
-                        .error(Code::Unreadable, self, pointer)
-                        .message(without_place(&error.inner().to_string()));
+                    let message = without_place(&error.inner().to_string()).to_owned();
+                    let mut diagnostic = Diagnostic::new(
+                        Severity::Error,
+                        Code::Unreadable,
+                        Arc::clone(self.file()),
+                        Span::default(),
+                        message,
+                    );
+                    diagnostic.pointer = pointer_of(error.path());
+                    diagnostic.span = match error.inner().location() {
+                        Some(place) if diagnostic.pointer.is_empty() => {
+                            Span::new(place.index(), place.index())
+                        }
+                        _ => self.locate(&diagnostic.pointer, Part::Value).span,
+                    };
+                    diagnostics.push(diagnostic);
                     return None;
                 }
             }
@@ -121,13 +134,13 @@ fn pointer_of(path: &serde_path_to_error::Path) -> String {
         .collect()
 }
 
-/// A reader's message without the path before it and the line after it, which the diagnostic shows itself.
-fn without_place(message: &str) -> String {
+/// A reader's message without the path before it and the places in it, which the diagnostic shows itself.
+pub(super) fn without_place(message: &str) -> &str {
     let message = message
-        .rsplit_once(" at line ")
+        .split_once(" at line ")
         .map_or(message, |(message, _)| message);
     match message.split_once(": ") {
-        Some((path, rest)) if !path.contains([' ', '`']) => rest.to_owned(),
-        _ => message.to_owned(),
+        Some((path, rest)) if !path.contains([' ', '`']) => rest,
+        _ => message,
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span as Marks};
 
 use super::node::{Content, Entry, Node};
+use super::parse::without_place;
 use super::scalar::{Scalar, Style, has_leading_zero, loses_digits};
 use super::traps;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Label, Severity, SourceFile, Span};
@@ -21,8 +22,17 @@ const DEPTH_AT_MOST: usize = 100;
 /// Reads the tree; `None` if there is none.
 pub(super) fn read(source: &Arc<SourceFile>, diagnostics: &mut Diagnostics) -> Option<Node> {
     let mut reader = Reader::new(source, diagnostics);
-    let root = reader.document();
-    if reader.failed { None } else { root }
+    let root = reader.document().filter(|_| !reader.failed)?;
+    // The structs are read by another parser, which is stricter in places.
+    if let Err(error) = serde_yaml::from_str::<serde::de::IgnoredAny>(source.text()) {
+        let at = error.location().map_or(0, |place| place.index());
+        let message = error.to_string();
+        traps::syntax(source, at, without_place(&message))
+            .into_iter()
+            .for_each(|trap| diagnostics.push(trap));
+        return None;
+    }
+    Some(root)
 }
 
 struct Reader<'s, 'd> {
