@@ -56,7 +56,10 @@ impl<'d> Checks<'d> {
             Severity::Error => diagnostics.error(code, self.place, at.as_str()),
             Severity::Warning => diagnostics.warning(code, self.place, at.as_str()),
         };
-        let _ = say(report);
+        let report = say(report);
+        if at.is_key() {
+            let _ = report.at_key();
+        }
     }
 
     /// Takes what was found so far.

@@ -24,8 +24,8 @@ impl PipelineChecks<'_, '_> {
         let compiled: Vec<_> = conditions
             .iter()
             .map(|(path, value)| {
+                let compiled = self.checks.path_into(&at.itself(path.as_str()), path, view);
                 let at = at.key(path.as_str());
-                let compiled = self.checks.path_into(&at, path, view);
                 let values = match &value.0 {
                     Json::Array(items) => items
                         .iter()

@@ -148,7 +148,6 @@ impl ConnectorFile {
             settings: definition.settings.keys().cloned().collect(),
             ..Names::default()
         };
-        super::check_version(&checks, definition.version);
         let result = compile_http(&ConnectorChecks {
             checks: &checks,
             definition,

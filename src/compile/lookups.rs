@@ -1,5 +1,6 @@
 //! Lookups: what they search, by what, and what happens when nothing or too much is found.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::actions::{normalizers, on_many};
@@ -106,8 +107,8 @@ impl PipelineChecks<'_, '_> {
                 let keys: Vec<_> = keys
                     .iter()
                     .map(|(path, source)| {
+                        let theirs = self.checks.path_into(&at.itself(path.as_str()), path, view);
                         let at = at.key(path.as_str());
-                        let theirs = self.checks.path_into(&at, path, view);
                         let ours = match self.checks.source(&at, source, sight)? {
                             Source::Select(path) if path.is_root() => MatchValue::Given,
                             Source::Select(path) => MatchValue::Select(path),
@@ -241,7 +242,7 @@ impl PipelineChecks<'_, '_> {
                         report
                             .message(format!("records of `{}` cannot be created", definition.stream))
                             .at_key()
-                            .note(format!("the stream can {}", list(facts.operations())))
+                            .note(facts.operations())
                     });
                 }
                 let unknown = RecordView::default();
@@ -254,11 +255,11 @@ impl PipelineChecks<'_, '_> {
                     lookup: Some(lookup),
                     flow: None,
                 };
-                let rows = self.rows(&at, fields, place)?;
+                let rows = self.rows(&at, fields, place);
                 if let Some(schema) = facts.and_then(|facts| facts.schema.as_ref()) {
-                    self.required_targets(&at, "this lookup", schema, &rows);
+                    self.required_targets(&at, "this lookup", schema, fields);
                 }
-                OnNone::Create(super::rows::shared(rows))
+                OnNone::Create(Arc::new(rows?))
             }
         })
     }
@@ -361,5 +362,9 @@ pub(super) fn found_by(facts: &StreamFacts) -> String {
     {
         paths.insert(0, key);
     }
-    list(paths)
+    if paths.is_empty() {
+        "no path at all".to_owned()
+    } else {
+        list(paths)
+    }
 }

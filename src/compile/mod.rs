@@ -131,19 +131,3 @@ pub fn check_file(path: &Path, options: &CompileOptions<'_>) -> CompileResult {
         .hint("begin it with `version: 1` and `pipeline: NAME` or `connector: NAME`");
     CompileResult::new(None, diagnostics)
 }
-
-fn check_version(checks: &checks::Checks<'_>, version: u64) {
-    if version != 1 {
-        checks.error(
-            Code::BadVersion,
-            &pointer::Pointer::root().key("version"),
-            |report| {
-                report
-                    .message(format!(
-                        "version {version} of the language is not known to this program"
-                    ))
-                    .hint("write `version: 1`")
-            },
-        );
-    }
-}

@@ -41,7 +41,7 @@ impl PipelineChecks<'_, '_> {
                         flow.to
                     ))
                     .label(at.key("to").as_str(), "the stream")
-                    .note(format!("the stream has {}", list(sink.operations())));
+                    .note(sink.operations());
                 if sink.is_file {
                     report.hint("a file is written anew by each run: use `mode: insert`")
                 } else {
@@ -86,7 +86,7 @@ impl PipelineChecks<'_, '_> {
             self.checks.warning(Code::NotAtomic, &at.key("to"), |report| {
                 report
                     .message(format!("`{}` is read before it is written, not atomically", flow.to))
-                    .note("the connector names no precondition: a change that somebody makes between our reading and our writing is overwritten")
+                    .note("its `update` has no condition that the system itself checks: a change that somebody makes between our reading and our writing is overwritten")
             });
         }
     }
@@ -126,11 +126,12 @@ impl PipelineChecks<'_, '_> {
                 let keys: Vec<_> = keys
                     .iter()
                     .map(|(path, input)| {
-                        let at = at.key(path.as_str());
+                        let key = at.itself(path.as_str());
                         let theirs = match sink {
-                            Some(sink) => self.checks.path_into(&at, path, &sink.view),
-                            None => self.checks.path(&at, path),
+                            Some(sink) => self.checks.path_into(&key, path, &sink.view),
+                            None => self.checks.path(&key, path),
                         };
+                        let at = at.key(path.as_str());
                         let ours = self.match_input(&at, input, place, sight);
                         let find =
                             sink.and_then(|sink| sink.find.iter().position(|(by, _)| by == path.as_str()));

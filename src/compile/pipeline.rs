@@ -33,7 +33,6 @@ pub(super) fn compile(
     let omitted = |pointer: &str| parsed.is_omitted(pointer);
     let checks = Checks::new(document, &omitted);
     let pipeline = &parsed.definition;
-    super::check_version(&checks, pipeline.version);
     names_fit(&checks, pipeline);
 
     let files = ConnectorFiles::read(&checks, path, pipeline, options, &mut diagnostics);

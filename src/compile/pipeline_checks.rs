@@ -44,6 +44,8 @@ pub(super) struct Used {
     pub(super) enums: RefCell<BTreeSet<EnumId>>,
     /// Lookups.
     pub(super) lookups: RefCell<BTreeSet<LookupId>>,
+    /// Sections of the file in which a name was searched and not found, so that it may be a mistyped one.
+    pub(super) missed: RefCell<BTreeSet<&'static str>>,
     /// Uses of lookups that do not say what happens when nothing is found.
     pub(super) silent: RefCell<Vec<(LookupId, Pointer)>>,
     /// Lookups that another lookup needs for the records that it creates.
@@ -73,6 +75,7 @@ impl PipelineChecks<'_, '_> {
         let Some((position, facts)) =
             position.and_then(|position| Some((position, self.connections.get(position)?)))
         else {
+            self.used.missed.borrow_mut().insert("connections");
             if !self.checks.is_omitted(&root.key("connections").key(connection)) {
                 let known: Vec<&str> = self.connections.iter().map(|facts| facts.name.as_str()).collect();
                 self.checks.error(Code::UnknownConnection, at, |report| {
@@ -165,12 +168,15 @@ impl PipelineChecks<'_, '_> {
         &self,
         at: &Pointer,
         name: &str,
-        section: &str,
+        section: &'static str,
         what: &str,
         code: Code,
         known: &IndexMap<String, T>,
     ) -> Option<usize> {
         let found = known.get_index_of(name);
+        if found.is_none() {
+            self.used.missed.borrow_mut().insert(section);
+        }
         if found.is_none() && !self.checks.is_omitted(&Pointer::root().key(section).key(name)) {
             let names = known.keys().map(String::as_str);
             self.checks.error(code, at, |report| {

@@ -40,8 +40,9 @@ impl PipelineChecks<'_, '_> {
                 rules.push(Path::parse(path).ok().map(|path| Privacy { path, kind: *kind }));
             }
         }
+        let at_pii = at;
         for (path, pii) in &flow.pii {
-            let at = at.key(path.as_str());
+            let at = at_pii.key(path.as_str());
             let kind = privacy_kind(pii);
             let own = steps(path.as_str());
             let looser = inherited.iter().find(|(inherited, other)| {
@@ -54,9 +55,7 @@ impl PipelineChecks<'_, '_> {
                         .hint("leave it out, or change it in the connector")
                 });
             }
-            rules.push(
-                self.checks
-                    .path_into(&at, path, view)
+            rules.push(self.checks.path_into(&at_pii.itself(path.as_str()), path, view)
                     .map(|path| Privacy { path, kind }),
             );
         }

@@ -116,7 +116,7 @@ impl RecordView {
         position: usize,
         step: &Step,
     ) -> Nowhere {
-        let kinds = field.map(|field| field.types.join(" or ")).unwrap_or_default();
+        let kinds = field.map(|field| field.types.join("` or `")).unwrap_or_default();
         let is = |kind: &str| field.is_some_and(|field| field.types.iter().any(|other| other == kind));
         let reason = match step {
             Step::Name(member) if is("array") && !is("object") => {
@@ -125,11 +125,11 @@ impl RecordView {
                 )
             }
             Step::Name(_) if field.is_some() && !is("object") => {
-                format!("`{name}` is {kinds}, so nothing stands below it")
+                format!("`{name}` is `{kinds}`, so nothing stands below it")
             }
             Step::Name(member) if name.is_empty() => format!("the record has no `{member}`"),
             Step::Name(member) => format!("`{name}` has no `{member}`"),
-            Step::Element => format!("`{name}` is {kinds}, not a list"),
+            Step::Element => format!("`{name}` is `{kinds}`, not a list"),
         };
         let mut known = Vec::new();
         if matches!(step, Step::Name(_)) {

@@ -1,7 +1,5 @@
 //! Rules to rows: every word of a rule a compiled step, and the checks that the words fit together and fit the target.
 
-use std::sync::Arc;
-
 use indexmap::IndexMap;
 
 use super::actions::{on_many, on_null, take, write_policy};
@@ -484,9 +482,4 @@ pub(super) fn whole<T>(part: Option<Option<T>>) -> Option<Option<T>> {
 /// Whether `as` is applied after `enum` and `lookup`.
 pub(super) fn shapes_result(rule: &Rule) -> bool {
     rule.take.is_none() && (rule.enum_table.is_some() || rule.lookup.is_some())
-}
-
-/// Shared rows.
-pub(super) fn shared(rows: Vec<Row>) -> Arc<Vec<Row>> {
-    Arc::new(rows)
 }

@@ -93,9 +93,9 @@ impl Checks<'_> {
         self.error(Code::UnknownVariable, at, |report| {
             let report = report
                 .message(format!(
-                    "`{name}` is not a name that {} sees: {}",
+                    "`{name}` is not seen in {}: names there are {}",
                     sight.place.line().position,
-                    if seen.is_empty() { "it sees none".to_owned() } else { format!("it sees {}", list(seen.iter().copied())) }
+                    list(seen.iter().copied())
                 ))
                 .inside(offset, length)
                 .caption("not seen here");
@@ -261,7 +261,7 @@ impl Checks<'_> {
             if names.is_empty() {
                 report
             } else {
-                report.note(format!("known are {}", list(names.iter().map(String::as_str))))
+                report.note(format!("known: {}", list(names.iter().map(String::as_str))))
             }
         });
         false

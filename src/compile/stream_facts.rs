@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::compiled::{PrivacyKind, RecordSchema};
 use super::record_view::RecordView;
 use crate::definition::Pii;
+use crate::diagnostic::list;
 
 /// What a stream can do and what its records hold.
 #[derive(Debug)]
@@ -51,16 +52,21 @@ pub(super) struct StreamFacts {
 
 impl StreamFacts {
     /// What it can be asked to do, for messages.
-    pub(super) fn operations(&self) -> Vec<&'static str> {
-        [
+    pub(super) fn operations(&self) -> String {
+        let operations = [
             (self.can_create, "create"),
             (self.can_update, "update"),
             (self.can_upsert, "upsert"),
             (self.can_delete, "delete"),
         ]
         .into_iter()
-        .filter_map(|(can, name)| can.then_some(name))
-        .collect()
+        .filter_map(|(can, name)| can.then_some(name));
+        let operations: Vec<&str> = operations.collect();
+        if operations.is_empty() {
+            "the stream can only be read".to_owned()
+        } else {
+            format!("the stream has {}", list(operations))
+        }
     }
 }
 

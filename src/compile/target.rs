@@ -2,7 +2,7 @@
 
 use indexmap::IndexMap;
 
-use super::compiled::{FieldSchema, RecordSchema, Row, Target};
+use super::compiled::{FieldSchema, RecordSchema, Target};
 use super::pipeline_checks::PipelineChecks;
 use super::pointer::Pointer;
 use super::record_view::{RecordView, name_steps};
@@ -119,7 +119,14 @@ impl PipelineChecks<'_, '_> {
     }
 
     /// Fields that a new record needs and that no rule writes.
-    pub(super) fn required_targets(&self, at: &Pointer, what: &str, schema: &RecordSchema, rows: &[Row]) {
+    pub(super) fn required_targets(
+        &self,
+        at: &Pointer,
+        what: &str,
+        schema: &RecordSchema,
+        fields: &IndexMap<String, definition::Row>,
+    ) {
+        let targets: Vec<Target> = fields.keys().filter_map(|name| parse_target(name)).collect();
         let has_required_parts = |name: &str| {
             let prefix = format!("{name}.");
             schema
@@ -136,8 +143,8 @@ impl PipelineChecks<'_, '_> {
             .map(|(name, _)| name.as_str())
             .filter(|name| {
                 let segments: Vec<String> = name.split('.').map(str::to_owned).collect();
-                !rows.iter().any(|row| {
-                    segments.starts_with(&row.target.segments) || row.target.segments.starts_with(&segments)
+                !targets.iter().any(|target| {
+                    segments.starts_with(&target.segments) || target.segments.starts_with(&segments)
                 })
             })
             .collect();

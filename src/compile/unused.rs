@@ -9,12 +9,11 @@ use crate::diagnostic::Code;
 impl PipelineChecks<'_, '_> {
     /// Warns of enum tables, lookups, types and connections that are never used.
     pub(super) fn unused(&self) {
-        let root = Pointer::root();
+        
         let pipeline = self.definition;
         let enums = self.used.enums.borrow();
         for (position, name) in pipeline.enums.keys().enumerate() {
-            self.leftover(
-                &root.key("enums").key(name),
+            self.leftover("enums",
                 "enum table",
                 name,
                 enums.contains(&position),
@@ -22,8 +21,7 @@ impl PipelineChecks<'_, '_> {
         }
         let lookups = self.used.lookups.borrow();
         for (position, name) in pipeline.lookups.keys().enumerate() {
-            self.leftover(
-                &root.key("lookups").key(name),
+            self.leftover("lookups",
                 "lookup",
                 name,
                 lookups.contains(&position),
@@ -44,7 +42,7 @@ impl PipelineChecks<'_, '_> {
             .flatten();
         let types: BTreeSet<&String> = rules.filter_map(|rule| rule.value_type.as_ref()).collect();
         for name in pipeline.types.keys() {
-            self.leftover(&root.key("types").key(name), "type", name, types.contains(name));
+            self.leftover("types", "type", name, types.contains(name));
         }
         let flows = pipeline.flows.values().flat_map(|flow| [&flow.from, &flow.to]);
         let streams = flows.chain(pipeline.lookups.values().map(|lookup| &lookup.stream));
@@ -53,8 +51,7 @@ impl PipelineChecks<'_, '_> {
             .map(|(connection, _)| connection)
             .collect();
         for name in pipeline.connections.keys() {
-            self.leftover(
-                &root.key("connections").key(name),
+            self.leftover("connections",
                 "connection",
                 name,
                 connections.contains(name.as_str()),
@@ -62,12 +59,13 @@ impl PipelineChecks<'_, '_> {
         }
     }
 
-    fn leftover(&self, at: &Pointer, what: &str, name: &str, is_used: bool) {
-        // Where something was left out of the file, it may be what used it.
-        if is_used || self.checks.is_omitted(&Pointer::root()) {
+    fn leftover(&self, section: &'static str, what: &str, name: &str, is_used: bool) {
+        // Where something was left out of the file or misspelt, it may be what used it.
+        if is_used || self.checks.is_omitted(&Pointer::root()) || self.used.missed.borrow().contains(section) {
             return;
         }
-        self.checks.warning(Code::Unused, at, |report| {
+        let at = Pointer::root().key(section).key(name);
+        self.checks.warning(Code::Unused, &at, |report| {
             report
                 .message(format!("the {what} `{name}` is never used"))
                 .at_key()

@@ -193,11 +193,9 @@ codes! {
     TypeDoesNotFit = "CW088", "a type that the target does not take";
     /// `of` names the flow whose linked records are the parents of this flow's records.
     WrongChildren = "CW089", "a flow whose parent does not fit";
-    /// This program reads version 1.
-    BadVersion = "CW090", "an unknown version of the language";
     /// The system offers no precondition, so a change made between our reading and our writing would be
     /// overwritten.
-    NotAtomic = "CW091", "a window between reading and writing";
+    NotAtomic = "CW090", "a window between reading and writing";
 }
 
 impl fmt::Display for Code {

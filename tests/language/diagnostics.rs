@@ -1,10 +1,13 @@
-//! Every diagnostic, as people see it: each `tests/diagnostics/NAME.yaml` is a file with mistakes, `NAME.txt` beside it
-//! what is said about them. `UPDATE_GOLDEN=1` writes the texts anew, to be read before they are committed.
+//! Every diagnostic, as people see it: each `tests/diagnostics/NAME.yaml` is a file with mistakes in its text or shape,
+//! each `tests/diagnostics/meaning/NAME.yaml` one whose words do not fit together, `NAME.txt` beside it what is said
+//! about them. `UPDATE_GOLDEN=1` writes the texts anew, to be read before they are committed.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crosswalk::compile::environment::EmptyEnvironment;
+use crosswalk::compile::{CompileOptions, check_file};
 use crosswalk::definition::{FileKind, read_connector, read_pipeline};
 use crosswalk::diagnostic::{Code, Diagnostics, json, json_lines, sarif, summary, text};
 use crosswalk::document::Document;
@@ -25,8 +28,28 @@ fn check(path: &Path) -> Diagnostics {
     diagnostics.sorted()
 }
 
+/// Checks everything in one file. Names are shown from the folder of fixtures on.
+fn check_meaning(path: &Path) -> Diagnostics {
+    let options = CompileOptions {
+        environment: &EmptyEnvironment,
+        set: &[],
+        connector_paths: Vec::new(),
+        connection_overrides: &[],
+        require_environment: true,
+    };
+    check_file(path, &options).diagnostics
+}
+
 fn fixtures() -> Vec<PathBuf> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/diagnostics");
+    fixtures_in(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/diagnostics"))
+}
+
+/// Tests run in the package's folder, so that this path is what messages show.
+fn meaning_fixtures() -> Vec<PathBuf> {
+    fixtures_in(Path::new("tests/diagnostics/meaning"))
+}
+
+fn fixtures_in(directory: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = fs::read_dir(directory)
         .expect("the fixtures")
         .map(|entry| entry.expect("an entry").path())
@@ -40,8 +63,9 @@ fn fixtures() -> Vec<PathBuf> {
 fn every_mistake_is_said_as_expected() {
     let update = std::env::var_os("UPDATE_GOLDEN").is_some();
     let mut wrong = Vec::new();
-    for fixture in fixtures() {
-        let diagnostics = check(&fixture);
+    let read = fixtures().into_iter().map(|fixture| (check(&fixture), fixture));
+    let checked = meaning_fixtures().into_iter().map(|fixture| (check_meaning(&fixture), fixture));
+    for (diagnostics, fixture) in read.chain(checked) {
         let said = format!("{}{}\n", text(&diagnostics, false), summary(&diagnostics));
         let expected = fixture.with_extension("txt");
         if update {
@@ -58,16 +82,18 @@ fn every_mistake_is_said_as_expected() {
 }
 
 #[test]
-fn every_code_of_reading_has_a_fixture() {
-    let seen: BTreeSet<Code> = fixtures()
-        .iter()
-        .flat_map(|fixture| check(fixture).iter().map(|found| found.code).collect::<Vec<_>>())
+fn every_code_has_a_fixture() {
+    let read = fixtures().into_iter().map(|fixture| check(&fixture));
+    let checked = meaning_fixtures().into_iter().map(|fixture| check_meaning(&fixture));
+    let seen: BTreeSet<Code> = read
+        .chain(checked)
+        .flat_map(|found| found.iter().map(|found| found.code).collect::<Vec<_>>())
         .collect();
-    // A missing file cannot be a fixture, and the last resort has no known way to be reached.
-    let elsewhere = [Code::FileUnreadable, Code::Unreadable];
+    // A missing file and an argument cannot be fixtures, and the last resort has no known way to be reached.
+    let elsewhere = [Code::FileUnreadable, Code::Unreadable, Code::UnknownParam];
     let missing: Vec<&Code> = Code::ALL
         .iter()
-        .filter(|code| code.as_str() < "CW040" && !elsewhere.contains(code) && !seen.contains(code))
+        .filter(|code| !elsewhere.contains(code) && !seen.contains(code))
         .collect();
     assert!(missing.is_empty(), "without a fixture: {missing:?}");
 }
@@ -118,4 +144,33 @@ fn a_file_that_cannot_be_read_is_a_diagnostic() {
     );
     assert!(diagnostics.iter().all(|found| found.code == Code::FileUnreadable));
     assert!(text(&diagnostics, true).contains("CW001"));
+}
+
+#[test]
+fn set_names_a_param_and_gives_a_value_of_its_type() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let path = folder.path().join("set.yaml");
+    let text = "version: 1\npipeline: set\nconnections: {}\nparams:\n  start: {type: date}\nflows: {}\n";
+    fs::write(&path, text).expect("written");
+    let set = |name: &str, value: &str| {
+        let set = [(name.to_owned(), value.to_owned())];
+        let options = CompileOptions {
+            environment: &EmptyEnvironment,
+            set: &set,
+            connector_paths: Vec::new(),
+            connection_overrides: &[],
+            require_environment: true,
+        };
+        check_file(&path, &options)
+    };
+    let good = set("start", "2026-08-01");
+    assert!(good.pipeline.is_some(), "{}", text_of(&good.diagnostics));
+    let wrong = text_of(&set("start", "yesterday").diagnostics);
+    assert!(wrong.contains("`--set start=yesterday` is not a day"), "{wrong}");
+    let unknown = text_of(&set("strat", "2026-08-01").diagnostics);
+    assert!(unknown.contains("no param `strat`") && unknown.contains("did you mean `start`?"), "{unknown}");
+}
+
+fn text_of(diagnostics: &Diagnostics) -> String {
+    text(diagnostics, false)
 }

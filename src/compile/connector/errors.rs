@@ -46,7 +46,7 @@ impl ConnectorChecks<'_, '_> {
             .body
             .iter()
             .map(|(path, values)| {
-                let path = self.checks.path(&at.key("body").key(path.as_str()), path)?;
+                let path = self.checks.path(&at.key("body").itself(path.as_str()), path)?;
                 Some((path, values.iter().map(|value| json_text(&value.0)).collect()))
             })
             .collect();
