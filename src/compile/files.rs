@@ -105,7 +105,9 @@ impl Files<'_, '_> {
             .pii
             .iter()
             .map(|(path, pii)| {
-                let path = self.checks.path_into(&at.key("pii").itself(path.as_str()), path, &view)?;
+                let path = self
+                    .checks
+                    .path_into(&at.key("pii").itself(path.as_str()), path, &view)?;
                 Some(Privacy {
                     path,
                     kind: privacy_kind(pii),

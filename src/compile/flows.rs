@@ -105,7 +105,10 @@ impl PipelineChecks<'_, '_> {
             .collect();
         let rows = self.rows(&at.key("fields"), &flow.fields, place);
         let mode = mode(&flow.mode);
-        if let Some(schema) = sink.and_then(|sink| sink.schema.as_ref()).filter(|_| mode != Mode::Update) {
+        if let Some(schema) = sink
+            .and_then(|sink| sink.schema.as_ref())
+            .filter(|_| mode != Mode::Update)
+        {
             self.required_targets(&at.key("fields"), "this flow", schema, &flow.fields);
         }
         let guard = self.guard(&at, flow, mode);
@@ -319,7 +322,11 @@ impl PipelineChecks<'_, '_> {
             .iter()
             .enumerate()
             .map(|(position, rank)| {
-                let path = self.checks.path_into(&at.key("keep").index(position).itself(rank.key.as_str()), &rank.key, view)?;
+                let path = self.checks.path_into(
+                    &at.key("keep").index(position).itself(rank.key.as_str()),
+                    &rank.key,
+                    view,
+                )?;
                 let preference = match rank.value {
                     definition::Rank::Highest => Preference::Highest,
                     definition::Rank::Lowest => Preference::Lowest,

@@ -18,17 +18,26 @@ impl Pointer {
     /// A member of the map that stands here.
     pub(super) fn key(&self, name: impl AsRef<str>) -> Self {
         let name = name.as_ref().replace('~', "~0").replace('/', "~1");
-        Pointer { text: format!("{}/{name}", self.text), is_key: false }
+        Pointer {
+            text: format!("{}/{name}", self.text),
+            is_key: false,
+        }
     }
 
     /// An element of the list that stands here.
     pub(super) fn index(&self, position: usize) -> Self {
-        Pointer { text: format!("{}/{position}", self.text), is_key: false }
+        Pointer {
+            text: format!("{}/{position}", self.text),
+            is_key: false,
+        }
     }
 
     /// A member's key rather than its value, such as the path in `where: {$.status: open}`.
     pub(super) fn itself(&self, name: impl AsRef<str>) -> Self {
-        Pointer { is_key: true, ..self.key(name) }
+        Pointer {
+            is_key: true,
+            ..self.key(name)
+        }
     }
 
     /// Whether the key is meant.

@@ -55,7 +55,9 @@ impl PipelineChecks<'_, '_> {
                         .hint("leave it out, or change it in the connector")
                 });
             }
-            rules.push(self.checks.path_into(&at_pii.itself(path.as_str()), path, view)
+            rules.push(
+                self.checks
+                    .path_into(&at_pii.itself(path.as_str()), path, view)
                     .map(|path| Privacy { path, kind }),
             );
         }

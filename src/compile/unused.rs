@@ -9,23 +9,14 @@ use crate::diagnostic::Code;
 impl PipelineChecks<'_, '_> {
     /// Warns of enum tables, lookups, types and connections that are never used.
     pub(super) fn unused(&self) {
-        
         let pipeline = self.definition;
         let enums = self.used.enums.borrow();
         for (position, name) in pipeline.enums.keys().enumerate() {
-            self.leftover("enums",
-                "enum table",
-                name,
-                enums.contains(&position),
-            );
+            self.leftover("enums", "enum table", name, enums.contains(&position));
         }
         let lookups = self.used.lookups.borrow();
         for (position, name) in pipeline.lookups.keys().enumerate() {
-            self.leftover("lookups",
-                "lookup",
-                name,
-                lookups.contains(&position),
-            );
+            self.leftover("lookups", "lookup", name, lookups.contains(&position));
         }
         let created = pipeline
             .lookups
@@ -51,7 +42,8 @@ impl PipelineChecks<'_, '_> {
             .map(|(connection, _)| connection)
             .collect();
         for name in pipeline.connections.keys() {
-            self.leftover("connections",
+            self.leftover(
+                "connections",
                 "connection",
                 name,
                 connections.contains(name.as_str()),
@@ -61,7 +53,8 @@ impl PipelineChecks<'_, '_> {
 
     fn leftover(&self, section: &'static str, what: &str, name: &str, is_used: bool) {
         // Where something was left out of the file or misspelt, it may be what used it.
-        if is_used || self.checks.is_omitted(&Pointer::root()) || self.used.missed.borrow().contains(section) {
+        if is_used || self.checks.is_omitted(&Pointer::root()) || self.used.missed.borrow().contains(section)
+        {
             return;
         }
         let at = Pointer::root().key(section).key(name);

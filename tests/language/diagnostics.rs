@@ -64,7 +64,9 @@ fn every_mistake_is_said_as_expected() {
     let update = std::env::var_os("UPDATE_GOLDEN").is_some();
     let mut wrong = Vec::new();
     let read = fixtures().into_iter().map(|fixture| (check(&fixture), fixture));
-    let checked = meaning_fixtures().into_iter().map(|fixture| (check_meaning(&fixture), fixture));
+    let checked = meaning_fixtures()
+        .into_iter()
+        .map(|fixture| (check_meaning(&fixture), fixture));
     for (diagnostics, fixture) in read.chain(checked) {
         let said = format!("{}{}\n", text(&diagnostics, false), summary(&diagnostics));
         let expected = fixture.with_extension("txt");
@@ -84,7 +86,9 @@ fn every_mistake_is_said_as_expected() {
 #[test]
 fn every_code_has_a_fixture() {
     let read = fixtures().into_iter().map(|fixture| check(&fixture));
-    let checked = meaning_fixtures().into_iter().map(|fixture| check_meaning(&fixture));
+    let checked = meaning_fixtures()
+        .into_iter()
+        .map(|fixture| check_meaning(&fixture));
     let seen: BTreeSet<Code> = read
         .chain(checked)
         .flat_map(|found| found.iter().map(|found| found.code).collect::<Vec<_>>())
@@ -168,7 +172,10 @@ fn set_names_a_param_and_gives_a_value_of_its_type() {
     let wrong = text_of(&set("start", "yesterday").diagnostics);
     assert!(wrong.contains("`--set start=yesterday` is not a day"), "{wrong}");
     let unknown = text_of(&set("strat", "2026-08-01").diagnostics);
-    assert!(unknown.contains("no param `strat`") && unknown.contains("did you mean `start`?"), "{unknown}");
+    assert!(
+        unknown.contains("no param `strat`") && unknown.contains("did you mean `start`?"),
+        "{unknown}"
+    );
 }
 
 fn text_of(diagnostics: &Diagnostics) -> String {

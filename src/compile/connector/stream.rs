@@ -138,7 +138,9 @@ impl ConnectorChecks<'_, '_> {
             .find
             .iter()
             .map(|(path, find)| {
-                let by = self.checks.path_into(&at.key("find").itself(path.as_str()), path, view)?;
+                let by = self
+                    .checks
+                    .path_into(&at.key("find").itself(path.as_str()), path, view)?;
                 self.find(&at.key("find").key(path.as_str()), by, at, stream, find, view)
             })
             .collect();
@@ -174,7 +176,9 @@ impl ConnectorChecks<'_, '_> {
             .pii
             .iter()
             .map(|(path, pii)| {
-                let path = self.checks.path_into(&at.key("pii").itself(path.as_str()), path, view)?;
+                let path = self
+                    .checks
+                    .path_into(&at.key("pii").itself(path.as_str()), path, view)?;
                 Some(Privacy {
                     path,
                     kind: privacy_kind(pii),
