@@ -8,7 +8,6 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use futures::future::BoxFuture;
 use futures::stream::{StreamExt, TryStreamExt, iter};
 use jiff::Timestamp;
 
@@ -20,7 +19,7 @@ use super::{LookupError, Lookups, Question, Shared};
 use crate::compile::compiled::{ConnectionId, Load, LookupId};
 use crate::connector::ConnectorError;
 use crate::expression::{Record, Value, normalize};
-use crate::mapping::{Found, Resolution, Resolver};
+use crate::mapping::Found;
 
 /// How many requests are on their way at once; a connection's own limits may be narrower.
 const REQUESTS_AT_ONCE: usize = 8;
@@ -33,40 +32,6 @@ impl Lookups {
     /// When a system or the store cannot be asked at all: the run ends.
     pub async fn fetch(&self, questions: Vec<Question>) -> Result<(), LookupError> {
         self.shared.answer(questions, Reuse::Kept).await
-    }
-}
-
-impl Lookups {
-    /// Asks once more for what a lookup did not find, past everything that is remembered: a system said that it exists.
-    ///
-    /// # Errors
-    /// When the system or the store cannot be asked.
-    pub async fn find_again(
-        &self,
-        lookup: LookupId,
-        given: &Value<'_>,
-    ) -> Result<Option<Arc<Found>>, LookupError> {
-        let (Some(rule), Some(table)) = (
-            self.shared.pipeline.lookups.get(lookup),
-            self.shared.table(lookup),
-        ) else {
-            return Ok(None);
-        };
-        let resolver = self.resolver();
-        let attempts = resolver.attempts(rule, 0, given);
-        for attempt in &attempts {
-            if let Some(answers) = table.asked.get(attempt.position) {
-                answers.forget(&attempt.key);
-            }
-        }
-        let question = Question {
-            kind: QuestionKind::Lookup { lookup, attempts },
-        };
-        self.shared.answer(vec![question], Reuse::Nothing).await?;
-        Ok(match resolver.resolve(lookup, given) {
-            Resolution::Found(found) => Some(found),
-            Resolution::Many(_) | Resolution::None | Resolution::Missing | Resolution::Failed(_) => None,
-        })
     }
 }
 
@@ -86,8 +51,11 @@ struct Asking {
 /// One place that is asked: a stream, by one of its finds.
 type Place = (ConnectionId, usize, usize);
 
-/// What is asked for at one place: for each distinct value the attempts that want it.
-type Wanted = HashMap<String, (Value<'static>, Vec<FlightKey>)>;
+/// What is asked for at one place, by the values' texts.
+type Wanted = HashMap<String, Ask>;
+
+/// One value to ask for, and the attempts that want it.
+type Ask = (Value<'static>, Vec<FlightKey>);
 
 impl Shared {
     pub(super) async fn answer(
@@ -217,12 +185,11 @@ impl Shared {
                 .1
                 .push(key.clone());
         }
-        // Boxed one by one: a closure that makes futures of borrowed values is not general enough for other threads.
-        let mut requests: Vec<BoxFuture<'_, Result<(), LookupError>>> = Vec::new();
+        let mut requests = Vec::new();
         for (place, wanted) in places {
-            let wanted: Vec<_> = wanted.into_values().collect();
+            let wanted: Vec<Ask> = wanted.into_values().collect();
             for chunk in wanted.chunks(self.at_most(place)) {
-                requests.push(Box::pin(self.ask_chunk(place, chunk.to_vec())));
+                requests.push(self.ask_chunk(place, chunk.to_vec()));
             }
         }
         iter(requests)
@@ -291,11 +258,7 @@ impl Shared {
     }
 
     /// One request; several if the system refuses it, to find out which value it refuses.
-    async fn ask_chunk(
-        self: &Arc<Self>,
-        place: Place,
-        wanted: Vec<(Value<'static>, Vec<FlightKey>)>,
-    ) -> Result<(), LookupError> {
+    async fn ask_chunk(self: &Arc<Self>, place: Place, wanted: Vec<Ask>) -> Result<(), LookupError> {
         let (connection, stream, find) = place;
         let mut open = vec![wanted];
         while let Some(mut wanted) = open.pop() {
@@ -327,12 +290,7 @@ impl Shared {
     }
 
     /// Gives each key the records that have it.
-    fn distribute(
-        &self,
-        place: Place,
-        wanted: &[(Value<'static>, Vec<FlightKey>)],
-        records: &[Record],
-    ) -> Result<(), LookupError> {
+    fn distribute(&self, place: Place, wanted: &[Ask], records: &[Record]) -> Result<(), LookupError> {
         let mut attempts: HashMap<(LookupId, usize), Vec<&str>> = HashMap::new();
         for key in wanted.iter().flat_map(|(_, keys)| keys) {
             attempts

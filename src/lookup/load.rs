@@ -31,11 +31,11 @@ impl Shared {
                 None => streams.push((lookup.connection, lookup.stream, vec![id])),
             }
         }
-        iter(streams)
+        let loads: Vec<_> = streams
+            .into_iter()
             .map(|(connection, stream, lookups)| self.load_stream(connection, stream, lookups))
-            .buffer_unordered(STREAMS_AT_ONCE)
-            .try_collect()
-            .await
+            .collect();
+        iter(loads).buffer_unordered(STREAMS_AT_ONCE).try_collect().await
     }
 
     async fn load_stream(

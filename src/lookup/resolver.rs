@@ -50,9 +50,26 @@ pub struct BatchResolver {
     noted: Mutex<Noted>,
 }
 
+/// What makes two questions one.
+type Mark = (bool, usize, Vec<(usize, String)>);
+
+impl QuestionKind {
+    fn mark(&self) -> Mark {
+        match self {
+            QuestionKind::Lookup { lookup, attempts } => {
+                let keys = attempts
+                    .iter()
+                    .map(|attempt| (attempt.position, attempt.key.clone()));
+                (true, *lookup, keys.collect())
+            }
+            QuestionKind::Link { flow, key } => (false, *flow, vec![(0, key.clone())]),
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Noted {
-    seen: HashSet<(bool, usize, usize, String)>,
+    seen: HashSet<Mark>,
     questions: Vec<Question>,
 }
 
@@ -77,10 +94,9 @@ impl BatchResolver {
         std::mem::take(&mut noted.questions)
     }
 
-    fn note(&self, mark: (bool, usize, usize, String), question: impl FnOnce() -> QuestionKind) {
+    fn note(&self, kind: QuestionKind) {
         let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
-        if noted.seen.insert(mark) {
-            let kind = question();
+        if noted.seen.insert(kind.mark()) {
             noted.questions.push(Question { kind });
         }
     }
@@ -146,10 +162,8 @@ impl Resolver for BatchResolver {
                 Known::Found(_) => {}
                 Known::Failed(message) => return Resolution::Failed(message.to_string()),
                 Known::Unknown => {
-                    self.note((true, lookup, position, key), || QuestionKind::Lookup {
-                        lookup,
-                        attempts: self.attempts(rule, position, given),
-                    });
+                    let attempts = self.attempts(rule, position, given);
+                    self.note(QuestionKind::Lookup { lookup, attempts });
                     return Resolution::Missing;
                 }
             }
@@ -160,10 +174,8 @@ impl Resolver for BatchResolver {
     fn link(&self, flow: FlowId, key: &str) -> Resolution {
         let resolution = self.shared.links.resolve(flow, key, self.began);
         if matches!(resolution, Resolution::Missing) {
-            self.note((false, flow, 0, key.to_owned()), || QuestionKind::Link {
-                flow,
-                key: key.to_owned(),
-            });
+            let key = key.to_owned();
+            self.note(QuestionKind::Link { flow, key });
         }
         resolution
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::answers::{Answer, Answers};
 use crate::compile::compiled::{Condition, Lookup, Match};
-use crate::expression::{Normalizer, Path, Projection, Scope, Value, normalize};
+use crate::expression::{Normalizer, Path, Projection, Scope, Template, Value, normalize};
 use crate::mapping::{Found, evaluate_shape, join_keys};
 
 /// What is known for one lookup.
@@ -14,6 +14,8 @@ use crate::mapping::{Found, evaluate_shape, join_keys};
 pub(super) struct Table {
     /// The constant conditions, evaluated.
     pub(super) conditions: Vec<Constant>,
+    /// A record for which one of these is true is gone: the source says that it was deleted or erased.
+    pub(super) gone_when: Vec<Template>,
     /// What of a searched record is read to compare it and to keep it.
     pub(super) read: Projection,
     /// What of a found record is kept.
@@ -118,8 +120,14 @@ impl Table {
         }
     }
 
-    /// Whether a record fulfils the constant conditions.
+    /// Whether a record exists and fulfils the constant conditions.
     pub(super) fn admits(&self, record: &Value<'_>) -> bool {
+        let is_gone = || {
+            let scope = Scope::new().with("record", record);
+            self.gone_when
+                .iter()
+                .any(|gone| gone.is_true(&scope).unwrap_or(false))
+        };
         self.conditions.iter().all(|condition| {
             let nodes = condition.path.all(record);
             if nodes.is_empty() {
@@ -128,7 +136,7 @@ impl Table {
             nodes
                 .iter()
                 .any(|node| condition.values.contains(&normalize(&[], node)))
-        })
+        }) && !is_gone()
     }
 
     /// The record as it is answered; `None` if it has no key, so that nothing could refer to it.

@@ -50,6 +50,16 @@ fn table(
     for condition in &lookup.conditions {
         read.add_path(&condition.path);
     }
+    let gone_when: Vec<Template> = [&stream.deleted_when, &stream.erased_when]
+        .into_iter()
+        .flatten()
+        .cloned()
+        .collect();
+    for chain in gone_when.iter().flat_map(Template::variables) {
+        if let Some(("record", rest)) = chain.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+            read.add_variable(rest);
+        }
+    }
     let conditions = lookup
         .conditions
         .iter()
@@ -57,6 +67,7 @@ fn table(
         .collect::<Result<_, _>>()?;
     Ok(Table {
         conditions,
+        gone_when,
         read,
         kept,
         key,
