@@ -68,9 +68,18 @@ impl Answers {
 
     /// The answer for a key, if it came at or after `since` or was still fresh then.
     pub(super) fn find(&self, key: &str, since: Instant) -> Option<Answer> {
+        self.find_if(key, |kept| kept.serves(since))
+    }
+
+    /// The answer for a key, if it came at or after `since`.
+    pub(super) fn find_since(&self, key: &str, since: Instant) -> Option<Answer> {
+        self.find_if(key, |kept| kept.at >= since)
+    }
+
+    fn find_if(&self, key: &str, serves: impl Fn(&Kept) -> bool) -> Option<Answer> {
         let shard = self.shard(key)?.read().unwrap_or_else(PoisonError::into_inner);
         let kept = shard.young.get(key).or_else(|| shard.old.get(key))?;
-        kept.serves(since).then(|| kept.answer.clone())
+        serves(kept).then(|| kept.answer.clone())
     }
 
     /// Forgets what is known for a key.

@@ -54,6 +54,14 @@ pub enum LookupError {
         /// How many records it finds.
         found: usize,
     },
+    /// The system refused a question that had to be answered.
+    #[error("lookup `{lookup}`: {message}")]
+    Refused {
+        /// The lookup.
+        lookup: String,
+        /// The refusal.
+        message: String,
+    },
     /// A worker thread ended before its work was done.
     #[error("lookup `{lookup}`: reading the searched stream ended unexpectedly: {message}")]
     Worker {

@@ -1,16 +1,15 @@
 //! Trying again, once a run and all together, the keys for which fallbacks stand in the target.
 
+use std::time::Instant;
+
 use super::fetch::Reuse;
 use super::resolver::{Attempt, QuestionKind};
+use super::table::Known;
 use super::{LookupError, Lookups, Question};
 use crate::compile::compiled::{Load, LookupId};
 use crate::expression::Value;
 use crate::mapping::attempt_label;
 use crate::state::{Fallback, FlowRef};
-
-use std::time::Instant;
-
-use super::table::Known;
 
 impl Lookups {
     /// Those of a flow's fallbacks whose key finds a record now: their source records are worth mapping again.
@@ -38,10 +37,8 @@ impl Lookups {
         });
         self.shared.answer(questions.collect(), Reuse::Nothing).await?;
         let resolved = asked.into_iter().filter(|(_, lookup, attempt)| {
-            let known = self
-                .shared
-                .table(*lookup)
-                .map(|table| table.known(attempt.position, &attempt.key, began));
+            let table = self.shared.table(*lookup);
+            let known = table.map(|table| table.known(attempt.position, &attempt.key, began));
             matches!(known, Some(Known::Found(found)) if !found.is_empty())
         });
         Ok(resolved.map(|(fallback, _, _)| fallback).collect())

@@ -4,25 +4,17 @@
 //! taken from the store; the rest is asked in batches, those of several lookups over one stream together. What finds
 //! nothing goes on to its lookup's next attempt.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use futures::stream::{StreamExt, TryStreamExt, iter};
-use jiff::Timestamp;
-
-use super::cache;
 use super::flight::{FlightKey, landed};
-use super::resolver::{Attempt, QuestionKind};
-use super::table::{Known, record_keys};
+use super::resolver::{Attempt, QuestionKind, takes_first};
+use super::table::{Known, preferred};
 use super::{LookupError, Lookups, Question, Shared};
-use crate::compile::compiled::{ConnectionId, Load, LookupId};
-use crate::connector::ConnectorError;
-use crate::expression::{Record, Value, normalize};
-use crate::mapping::Found;
-
-/// How many requests are on their way at once; a connection's own limits may be narrower.
-const REQUESTS_AT_ONCE: usize = 8;
+use crate::compile::compiled::{Load, LookupId};
+use crate::expression::Value;
+use crate::mapping::{Found, Resolution, Resolver};
 
 impl Lookups {
     /// Has questions answered, so that mapping the batch again finds the answers. A question that the system refuses is
@@ -33,12 +25,73 @@ impl Lookups {
     pub async fn fetch(&self, questions: Vec<Question>) -> Result<(), LookupError> {
         self.shared.answer(questions, Reuse::Kept).await
     }
+
+    /// The one record that a lookup finds now, whatever memory says: asked before load creates what a lookup did not
+    /// find, and after a system refused to create what exists. `None` if there is none, or several of which none is
+    /// preferred. Where the stream cannot be asked by key, what was read of it answers.
+    ///
+    /// # Errors
+    /// When the system refuses or cannot be asked.
+    pub async fn find_again(
+        &self,
+        lookup: LookupId,
+        given: &Value<'_>,
+    ) -> Result<Option<Arc<Found>>, LookupError> {
+        let Some(rule) = self.shared.pipeline.lookups.get(lookup) else {
+            return Ok(None);
+        };
+        let can_ask = |attempt: &Attempt| {
+            let matching = rule.attempts.get(attempt.position);
+            matching.is_some_and(|matching| matching.keys.iter().any(|key| key.find.is_some()))
+        };
+        let resolver = self.resolver();
+        let mut attempts = resolver.attempts(rule, 0, given);
+        attempts.retain(can_ask);
+        if attempts.is_empty() {
+            return Ok(match resolver.resolve(lookup, given) {
+                Resolution::Found(found) => Some(found),
+                Resolution::Many(found) if takes_first(rule) => found.into_iter().next(),
+                Resolution::Many(_) | Resolution::None | Resolution::Missing | Resolution::Failed(_) => None,
+            });
+        }
+        let began = Instant::now();
+        let asking = vec![Asking {
+            lookup,
+            attempts: attempts.clone().into_iter(),
+        }];
+        self.shared.walk(asking, began, Reuse::Nothing).await?;
+        for attempt in attempts {
+            let key = FlightKey {
+                lookup,
+                attempt: attempt.position,
+                key: attempt.key,
+            };
+            match self.shared.known(&key, began, Reuse::Nothing) {
+                Some(Known::Found(found)) if !found.is_empty() => {
+                    let params = &self.shared.pipeline.params;
+                    let mut found = preferred(rule, params, given, found);
+                    let is_one = found.len() == 1 || takes_first(rule);
+                    return Ok(is_one.then(|| found.swap_remove(0)));
+                }
+                Some(Known::Failed(message)) => {
+                    return Err(LookupError::Refused {
+                        lookup: rule.name.clone(),
+                        message: message.to_string(),
+                    });
+                }
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
 }
 
-/// Whether answers that earlier runs kept may be used.
+/// Which answers may be used that were there before the question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reuse {
+    /// All that are fresh, also those that earlier runs kept.
     Kept,
+    /// None: the system is asked.
     Nothing,
 }
 
@@ -47,15 +100,6 @@ struct Asking {
     lookup: LookupId,
     attempts: std::vec::IntoIter<Attempt>,
 }
-
-/// One place that is asked: a stream, by one of its finds.
-type Place = (ConnectionId, usize, usize);
-
-/// What is asked for at one place, by the values' texts.
-type Wanted = HashMap<String, Ask>;
-
-/// One value to ask for, and the attempts that want it.
-type Ask = (Value<'static>, Vec<FlightKey>);
 
 impl Shared {
     pub(super) async fn answer(
@@ -87,10 +131,29 @@ impl Shared {
             self.links.fetch(&self.pipeline, &*self.state, *flow, &keys)?;
         }
         self.load(&whole).await?;
+        self.walk(asking, began, reuse).await
+    }
+
+    /// Has questions answered, attempt by attempt.
+    async fn walk(
+        self: &Arc<Self>,
+        mut asking: Vec<Asking>,
+        began: Instant,
+        reuse: Reuse,
+    ) -> Result<(), LookupError> {
         while !asking.is_empty() {
             asking = self.ask_next_attempts(asking, began, reuse).await?;
         }
         Ok(())
+    }
+
+    /// What is known of a key; `None` if there is no such lookup.
+    pub(super) fn known(&self, key: &FlightKey, began: Instant, reuse: Reuse) -> Option<Known> {
+        let table = self.table(key.lookup)?;
+        Some(match reuse {
+            Reuse::Kept => table.known(key.attempt, &key.key, began),
+            Reuse::Nothing => table.asked_since(key.attempt, &key.key, began),
+        })
     }
 
     /// Asks the next attempt of every question; returns those that found nothing.
@@ -115,12 +178,7 @@ impl Shared {
             open.push((key, one));
         }
         self.answer_keys(&values, began, reuse).await?;
-        let found_nothing = |key: &FlightKey| {
-            let known = self
-                .table(key.lookup)
-                .map(|table| table.known(key.attempt, &key.key, began));
-            matches!(known, Some(Known::Found(found)) if found.is_empty())
-        };
+        let found_nothing = |key: &FlightKey| matches!(self.known(key, began, reuse), Some(Known::Found(found)) if found.is_empty());
         Ok(open
             .into_iter()
             .filter(|(key, _)| found_nothing(key))
@@ -136,12 +194,9 @@ impl Shared {
         reuse: Reuse,
     ) -> Result<(), LookupError> {
         loop {
-            let unanswered = values.keys().filter(|key| {
-                let known = self
-                    .table(key.lookup)
-                    .map(|table| table.known(key.attempt, &key.key, began));
-                matches!(known, Some(Known::Unknown))
-            });
+            let unanswered = values
+                .keys()
+                .filter(|key| matches!(self.known(key, began, reuse), Some(Known::Unknown)));
             let boarding = self.flights.board(unanswered.cloned());
             if boarding.mine.keys().is_empty() && boarding.others.is_empty() {
                 return Ok(());
@@ -152,215 +207,5 @@ impl Shared {
                 landed(other).await;
             }
         }
-    }
-
-    async fn ask(
-        self: &Arc<Self>,
-        keys: &[FlightKey],
-        values: &HashMap<FlightKey, Value<'static>>,
-        reuse: Reuse,
-    ) -> Result<(), LookupError> {
-        let kept = match reuse {
-            Reuse::Kept => self.take_kept(keys)?,
-            Reuse::Nothing => HashSet::new(),
-        };
-        let mut places: HashMap<Place, Wanted> = HashMap::new();
-        for key in keys.iter().filter(|key| !kept.contains(*key)) {
-            let (Some(rule), Some(value)) = (self.pipeline.lookups.get(key.lookup), values.get(key)) else {
-                continue;
-            };
-            let find = rule
-                .attempts
-                .get(key.attempt)
-                .and_then(|attempt| attempt.keys.iter().find_map(|key| key.find));
-            let (Some(find), Some(text)) = (find, normalize(&[], value)) else {
-                self.refuse(key, "the searched stream cannot be asked for this key");
-                continue;
-            };
-            places
-                .entry((rule.connection, rule.stream, find))
-                .or_default()
-                .entry(text)
-                .or_insert_with(|| (value.clone(), Vec::new()))
-                .1
-                .push(key.clone());
-        }
-        let mut requests = Vec::new();
-        for (place, wanted) in places {
-            let wanted: Vec<Ask> = wanted.into_values().collect();
-            for chunk in wanted.chunks(self.at_most(place)) {
-                requests.push(self.ask_chunk(place, chunk.to_vec()));
-            }
-        }
-        iter(requests)
-            .buffer_unordered(REQUESTS_AT_ONCE)
-            .try_collect()
-            .await
-    }
-
-    /// Takes what earlier runs kept; returns the keys that this answered.
-    fn take_kept(&self, keys: &[FlightKey]) -> Result<HashSet<FlightKey>, LookupError> {
-        let mut by_lookup: HashMap<LookupId, Vec<(String, &FlightKey)>> = HashMap::new();
-        for key in keys {
-            let stored = cache::stored_key(key.attempt, &key.key);
-            by_lookup.entry(key.lookup).or_default().push((stored, key));
-        }
-        let now = Timestamp::now();
-        let mut answered = HashSet::new();
-        for (lookup, keys) in by_lookup {
-            let (Some(rule), Some(table)) = (self.pipeline.lookups.get(lookup), self.table(lookup)) else {
-                continue;
-            };
-            if rule.fresh_for.is_zero() {
-                continue;
-            }
-            let stored: Vec<&str> = keys.iter().map(|(stored, _)| stored.as_str()).collect();
-            let kept = self.state.cached_lookups(&self.scope, &rule.name, &stored, now)?;
-            for (stored, key) in &keys {
-                let Some(answer) = kept.get(stored) else {
-                    continue;
-                };
-                if let Some(found) = cache::decode(answer) {
-                    let left = answer.expires.duration_since(now).unsigned_abs();
-                    table.put_for(key.attempt, &key.key, found, left);
-                    answered.insert((*key).clone());
-                }
-            }
-        }
-        Ok(answered)
-    }
-
-    fn at_most(&self, (connection, stream, find): Place) -> usize {
-        let find = self
-            .pipeline
-            .connections
-            .get(connection)
-            .and_then(|connection| connection.connector.streams.get(stream))
-            .and_then(|stream| stream.find.get(find));
-        find.map_or(1, |find| find.at_most).max(1)
-    }
-
-    /// Whether the system's comparison is exact, so that a record it returns for one value is taken at its word.
-    fn is_exact(&self, (connection, stream, find): Place) -> bool {
-        let find = self
-            .pipeline
-            .connections
-            .get(connection)
-            .and_then(|connection| connection.connector.streams.get(stream))
-            .and_then(|stream| stream.find.get(find));
-        find.is_some_and(|find| !find.recheck)
-    }
-
-    fn refuse(&self, key: &FlightKey, message: &str) {
-        if let Some(table) = self.table(key.lookup) {
-            table.put_failed(key.attempt, &key.key, message);
-        }
-    }
-
-    /// One request; several if the system refuses it, to find out which value it refuses.
-    async fn ask_chunk(self: &Arc<Self>, place: Place, wanted: Vec<Ask>) -> Result<(), LookupError> {
-        let (connection, stream, find) = place;
-        let mut open = vec![wanted];
-        while let Some(mut wanted) = open.pop() {
-            let values: Vec<Value<'static>> = wanted.iter().map(|(value, _)| value.clone()).collect();
-            let answer = self.source.find(connection, stream, find, &values).await;
-            match answer {
-                Ok(records) => self.distribute(place, &wanted, &records)?,
-                Err(ConnectorError::Rejected { .. }) if wanted.len() > 1 => {
-                    open.push(wanted.split_off(wanted.len() / 2));
-                    open.push(wanted);
-                }
-                Err(error @ ConnectorError::Rejected { .. }) => {
-                    let message = error.to_string();
-                    for key in wanted.iter().flat_map(|(_, keys)| keys) {
-                        self.refuse(key, &message);
-                    }
-                }
-                Err(source) => {
-                    let lookup = wanted
-                        .first()
-                        .and_then(|(_, keys)| keys.first())
-                        .and_then(|key| self.pipeline.lookups.get(key.lookup))
-                        .map_or_else(String::new, |rule| rule.name.clone());
-                    return Err(LookupError::Connector { lookup, source });
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Gives each key the records that have it.
-    fn distribute(&self, place: Place, wanted: &[Ask], records: &[Record]) -> Result<(), LookupError> {
-        let mut attempts: HashMap<(LookupId, usize), Vec<&str>> = HashMap::new();
-        for key in wanted.iter().flat_map(|(_, keys)| keys) {
-            attempts
-                .entry((key.lookup, key.attempt))
-                .or_default()
-                .push(&key.key);
-        }
-        let trusted = wanted.len() == 1 && self.is_exact(place);
-        let now = Timestamp::now();
-        for ((lookup, attempt), keys) in attempts {
-            let mut found: HashMap<&str, Vec<Arc<Found>>> =
-                keys.iter().map(|key| (*key, Vec::new())).collect();
-            for record in records {
-                self.compare(lookup, attempt, trusted, record, &mut found)?;
-            }
-            let answers: Vec<_> = found.into_iter().collect();
-            self.remember(lookup, attempt, &answers, now)?;
-        }
-        Ok(())
-    }
-
-    /// Puts a record under those of the keys that it has.
-    fn compare(
-        &self,
-        lookup: LookupId,
-        attempt: usize,
-        trusted: bool,
-        record: &Record,
-        found: &mut HashMap<&str, Vec<Arc<Found>>>,
-    ) -> Result<(), LookupError> {
-        let (Some(rule), Some(table)) = (self.pipeline.lookups.get(lookup), self.table(lookup)) else {
-            return Ok(());
-        };
-        let Some(matching) = rule.attempts.get(attempt) else {
-            return Ok(());
-        };
-        let value = record
-            .project(&table.read)
-            .map_err(|source| LookupError::Record {
-                lookup: rule.name.clone(),
-                source,
-            })?;
-        if !table.admits(&value) {
-            return Ok(());
-        }
-        let Some(answer) = table.found(&value) else {
-            return Ok(());
-        };
-        // A system may search by what its records do not show.
-        let hidden =
-            matching.keys.len() == 1 && matching.keys.iter().all(|key| key.theirs.all(&value).is_empty());
-        if trusted && hidden {
-            for records in found.values_mut() {
-                add_once(records, &answer);
-            }
-            return Ok(());
-        }
-        for key in record_keys(matching, &rule.normalize, &value) {
-            if let Some(records) = found.get_mut(key.as_str()) {
-                add_once(records, &answer);
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Adds a record unless it is there: pages may give one twice.
-fn add_once(records: &mut Vec<Arc<Found>>, found: &Arc<Found>) {
-    let key = normalize(&[], &found.key);
-    if !records.iter().any(|other| normalize(&[], &other.key) == key) {
-        records.push(Arc::clone(found));
     }
 }

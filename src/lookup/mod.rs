@@ -8,6 +8,7 @@
 //! Resolvers are used by several threads at once. A stream that was read whole answers without any lock.
 
 mod answers;
+mod ask;
 mod cache;
 mod error;
 mod fallback;

@@ -67,20 +67,33 @@ pub(super) enum Known {
 impl Table {
     /// What is known of a key, for a batch that began at `since`: answers count that came later or were fresh then.
     pub(super) fn known(&self, attempt: usize, key: &str, since: Instant) -> Known {
+        let answers = self.asked.get(attempt);
+        let answer = || answers.and_then(|answers| answers.find(key, since));
         if let Some(whole) = self.whole.get() {
-            return Known::Found(whole.find(attempt, key));
+            let found = whole.find(attempt, key);
+            // What the stream did not have when it was read may have been asked for since.
+            return match found.is_empty().then(answer).flatten() {
+                Some(Answer::Found(later)) => Known::Found(later.to_vec()),
+                Some(Answer::Failed(_)) | None => Known::Found(found),
+            };
         }
-        let answer = self
-            .asked
-            .get(attempt)
-            .and_then(|answers| answers.find(key, since));
-        match answer {
+        match answer() {
             Some(Answer::Found(found)) => Known::Found(found.to_vec()),
             Some(Answer::Failed(message)) => Known::Failed(message),
             None => match self.pinned(attempt, key) {
                 Some(found) => Known::Found(found.to_vec()),
                 None => Known::Unknown,
             },
+        }
+    }
+
+    /// As `known`, but only what the system answered at or after `since` counts.
+    pub(super) fn asked_since(&self, attempt: usize, key: &str, since: Instant) -> Known {
+        let answers = self.asked.get(attempt);
+        match answers.and_then(|answers| answers.find_since(key, since)) {
+            Some(Answer::Found(found)) => Known::Found(found.to_vec()),
+            Some(Answer::Failed(message)) => Known::Failed(message),
+            None => Known::Unknown,
         }
     }
 

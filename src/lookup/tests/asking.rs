@@ -275,3 +275,52 @@ async fn a_search_by_what_records_do_not_show_is_believed() {
         ["1", "none"]
     );
 }
+
+#[tokio::test]
+async fn finding_again_asks_the_system_whatever_memory_says() {
+    let world = World::new(vec![
+        by_email("asked"),
+        Lookup {
+            load: Load::All,
+            ..by_email("whole")
+        },
+        Lookup {
+            attempts: vec![Match {
+                keys: vec![key("$.email", MatchValue::Given, None)],
+            }],
+            load: Load::All,
+            ..by_email("only whole")
+        },
+    ]);
+    let system = Arc::clone(&world.system);
+    let lookups = world.build();
+    lookups.start(&[0]).await.unwrap();
+    let late = r#""late@example.com""#;
+    assert_eq!(settle(&lookups, 0, &[late]).await, ["none"]);
+    let again = async |lookup| {
+        let found = lookups.find_again(lookup, &json(late)).await.unwrap();
+        found.map(|found| found.key.to_json())
+    };
+    assert_eq!(again(0).await, None);
+    let mut arrived = json(r#"[{"id": 8, "email": "Late@example.com"}]"#);
+    if let Value::List(records) = &mut arrived {
+        system.records.lock().unwrap().append(records);
+    }
+    assert_eq!(again(0).await.as_deref(), Some("8"));
+    assert_eq!(again(1).await.as_deref(), Some("8"));
+    assert_eq!(again(2).await, None);
+    assert_eq!(system.asked().len(), 4);
+    // What was found is known from now on.
+    assert_eq!(settle(&lookups, 0, &[late]).await, ["8"]);
+    assert_eq!(settle(&lookups, 1, &[late]).await, ["8"]);
+    let ann = json(r#""ann@example.com""#);
+    let read = lookups.find_again(2, &ann).await.unwrap();
+    assert_eq!(read.unwrap().key.to_json(), "1");
+    system
+        .refused
+        .lock()
+        .unwrap()
+        .insert("late@example.com".to_owned());
+    let refused = lookups.find_again(0, &json(late)).await.unwrap_err();
+    assert!(matches!(refused, LookupError::Refused { .. }));
+}
