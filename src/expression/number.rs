@@ -72,6 +72,14 @@ impl<'a> Number<'a> {
         }
     }
 
+    /// The same digits with the other sign.
+    pub(crate) fn negated(self) -> Self {
+        match self.0.strip_prefix('-') {
+            Some(digits) => Number(Cow::Owned(digits.to_owned())),
+            None => Number(Cow::Owned(format!("-{}", self.0))),
+        }
+    }
+
     /// The digits as written, taken out.
     pub fn into_digits(self) -> Cow<'a, str> {
         self.0

@@ -40,3 +40,6 @@ pub use payload::payload;
 pub use resolver::{Found, PendingKey, Resolution, Resolver};
 pub use shape::evaluate_shape;
 pub use trace::{RowTrace, Trace, TraceStep};
+
+#[cfg(test)]
+mod tests;

@@ -304,7 +304,8 @@ pub(super) fn chain(tokens: &[Token<'_>], start: usize) -> (Vec<String>, usize) 
     let mut at = start + 1;
     loop {
         match (kind(at), kind(at + 1), kind(at + 2)) {
-            (Some(Kind::Sign(".")), Some(Kind::Name(name)), _) => {
+            // A method's name is no part of the chain: it is refused where it stands.
+            (Some(Kind::Sign(".")), Some(Kind::Name(name)), after) if after != Some(Kind::Sign("(")) => {
                 parts.push(name.to_owned());
                 at += 2;
             }
