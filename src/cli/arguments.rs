@@ -5,7 +5,9 @@ use tracing::level_filters::LevelFilter;
 
 use super::completions;
 use super::exit;
+use super::preview;
 use super::queue;
+use super::run;
 use super::sandbox;
 use super::schema;
 use super::status;
@@ -61,6 +63,10 @@ pub struct Global {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run a pipeline: read what changed, map it, write what differs, leave snapshots
+    Run(run::Run),
+    /// Show one record on its way through a flow, down to the requests that would be sent
+    Preview(preview::Preview),
     /// Say everything that is wrong with pipeline and connector files
     Validate(validate::Validate),
     /// List the records that wait, say why, try them again or drop them

@@ -82,7 +82,7 @@ pub(super) fn pipeline(
         require_environment: true,
     };
     let compiled = compile_pipeline(path, &options);
-    say(context, &compiled.diagnostics);
+    say(context, path, &compiled.diagnostics);
     let Some(pipeline) = compiled.pipeline else {
         return Err(Failure::usage(anyhow!(
             "`{}` cannot be run: {}",
@@ -103,9 +103,16 @@ pub(super) fn pipeline(
     Ok(pipeline)
 }
 
-/// Says on standard error what is wrong or doubtful; warnings not when quiet.
-fn say(context: &Context, diagnostics: &Diagnostics) {
-    if diagnostics.is_empty() || (context.global.quiet > 0 && !diagnostics.has_errors()) {
+/// Says on standard error what is wrong. Warnings alone are only counted: who runs a pipeline every hour has seen them.
+fn say(context: &Context, path: &Path, diagnostics: &Diagnostics) {
+    if !diagnostics.has_errors() {
+        if !diagnostics.is_empty() {
+            tracing::info!(
+                "`{}` has {}: `crosswalk validate` shows them",
+                path.display(),
+                diagnostic::summary(diagnostics)
+            );
+        }
         return;
     }
     let text = match context.global.log_format {

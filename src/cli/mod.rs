@@ -9,8 +9,10 @@ mod exit;
 mod load;
 mod location;
 mod output;
+mod preview;
 mod queue;
 mod rehearsal;
+mod run;
 mod sandbox;
 mod schema;
 mod signals;
@@ -81,6 +83,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn dispatch(context: &Context, command: Command) -> Result<Exit, Failure> {
     match command {
+        Command::Run(arguments) => run::run(context, &arguments),
+        Command::Preview(arguments) => preview::preview(context, &arguments),
         Command::Validate(arguments) => validate::validate(context, &arguments),
         Command::Queue(arguments) => queue::queue(context, arguments),
         Command::Status(arguments) => status::status(context, &arguments),

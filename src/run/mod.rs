@@ -17,6 +17,7 @@ mod mirror;
 mod one_per;
 mod options;
 mod plan;
+mod preview;
 mod record;
 mod reference;
 mod settle;
@@ -33,6 +34,10 @@ use uuid::Uuid;
 
 pub use cancellation::Cancellation;
 pub use options::RunOptions;
+pub use preview::{
+    Preview, PreviewChange, PreviewError, PreviewOptions, PreviewReason, PreviewRecord, PreviewRequest,
+    preview,
+};
 pub use summary::{Ending, FlowSummary, Summary};
 
 use crate::compile::compiled::{Flow, Pipeline};
