@@ -45,8 +45,9 @@ pub struct Connector {
     /// Named budgets; requests say which they draw from (`uses`). Default: none.
     #[serde(default)]
     pub limits: IndexMap<String, Limit>,
-    /// What answers other than 2xx mean; the first rule that fits decides. Default: `retry` for 429 and 5xx, `auth`
-    /// for 401 and 403, `gone` for 404, `reject` for other 4xx.
+    /// What answers other than 2xx mean; the first rule that fits decides. Default, also after these rules: `wait` for
+    /// 429 and 503, `renew_token` for 401, `auth` for 403, `gone` for 404 and 410, `retry` for 408 and other 5xx,
+    /// `reject` for the rest.
     #[serde(default)]
     pub errors: Vec<ErrorRule>,
     /// Where error answers have their message. Default: the first 200 characters of the text.

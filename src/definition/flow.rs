@@ -259,7 +259,7 @@ choice! {
 choice! {
     /// How personal data is shown.
     Pii {
-        /// Replaced by asterisks.
+        /// Replaced by a mask that shows only what kind of value it is.
         "mask" => Mask,
         /// Replaced by a keyed digest: equal values stay equal, and the key can be destroyed.
         "hash" => Hash,

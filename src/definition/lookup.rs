@@ -34,8 +34,8 @@ pub struct Lookup {
     /// What is done to both sides before they are compared. Default: nothing, an exact comparison.
     #[serde(default)]
     pub normalize: Vec<Normalize>,
-    /// Whether the stream is read whole before the first record, or asked for what is needed. Default: `on_demand`
-    /// where the stream can be found by the matched paths, else `all`.
+    /// Whether the stream is read whole before the first record, or asked for what is needed; the latter needs a `find`
+    /// of the stream for the matched paths. Default: `all` for files, else `on_demand`.
     pub load: Option<Load>,
     /// How long an answer may be reused. Default: for the length of the run.
     pub fresh_for: Option<DurationText>,

@@ -82,8 +82,8 @@ pub struct FileStream {
     pub path: TemplateText,
     /// How it is written. Default: by the path's extension.
     pub format: Option<FileFormat>,
-    /// The path of what identifies a record (`$` is the record). Default: the number of the record in the file,
-    /// counted from 1.
+    /// The path of what identifies a record (`$` is the record); a file that flows or lookups read needs it. Default:
+    /// none.
     pub key: Option<PathText>,
     /// The record schema: a JSON Schema file below `schemas/`. Default: none, nothing is known of its fields.
     pub schema: Option<String>,

@@ -3,7 +3,44 @@
 use serde_json::Value;
 
 use super::node::Kind;
-use crate::diagnostic::list;
+use crate::diagnostic::{closest, list};
+
+/// Words that other tools (and earlier drafts of this language) use for ours.
+const SYNONYMS: [(&str, &str); 22] = [
+    ("fallback", "instead"),
+    ("from", "value"),
+    ("path", "value"),
+    ("select", "value"),
+    ("map", "enum"),
+    ("translate", "enum"),
+    ("reference", "lookup"),
+    ("transform", "then"),
+    ("only_when", "write"),
+    ("condition", "when"),
+    ("if", "when"),
+    ("filter", "where"),
+    ("source", "from"),
+    ("target", "to"),
+    ("sink", "to"),
+    ("key", "match"),
+    ("mapping", "fields"),
+    ("mappings", "fields"),
+    ("stream", "in"),
+    ("cursor", "changes"),
+    ("pagination", "pages"),
+    ("paging", "pages"),
+];
+
+/// The known word that was most likely meant: a close one, or ours for another tool's.
+pub(super) fn meant<'k>(written: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    let known: Vec<&str> = known.into_iter().collect();
+    closest(written, known.iter().copied()).or_else(|| {
+        let (_, ours) = SYNONYMS
+            .iter()
+            .find(|(other, ours)| *other == written && known.contains(ours))?;
+        known.iter().copied().find(|word| word == ours)
+    })
+}
 
 /// The types that a schema names; none means any.
 pub(super) fn types(schema: &Value) -> Vec<&str> {

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::Document;
-use super::expectation::{accepts, bare, choices, describe, expectation, types, whereabouts};
+use super::expectation::{accepts, bare, choices, describe, expectation, meant, types, whereabouts};
 use super::node::{Entry, Kind, Node};
 use super::place::escape;
 use crate::diagnostic::{Code, Diagnostics, closest, list};
@@ -59,11 +59,9 @@ struct Place {
 impl Place {
     fn entry(&self, key: &str, removable: bool) -> Self {
         let pointer = format!("{}/{}", self.pointer, escape(key));
-        let removable = if removable {
-            Some(pointer.clone())
-        } else {
-            self.removable.clone()
-        };
+        let removable = removable
+            .then(|| pointer.clone())
+            .or_else(|| self.removable.clone());
         Self { pointer, removable }
     }
 
@@ -239,7 +237,7 @@ impl<'c> Check<'c, '_> {
                     .at_key()
                     .message(message);
                 if let Some(entry) = found
-                    && let Some(name) = closest(&entry.key, choices.iter().map(|choice| bare(choice)))
+                    && let Some(name) = meant(&entry.key, choices.iter().map(|choice| bare(choice)))
                 {
                     report.hint(format!("did you mean `{name}`?"));
                 }
@@ -301,11 +299,13 @@ impl<'c> Check<'c, '_> {
                 .error(Code::UnknownWord, self.document, here.pointer)
                 .at_key()
                 .message(format!("unknown word `{key}` {}", whereabouts(&place.pointer)))
-                .did_you_mean(key, words.keys().map(String::as_str));
-            report.note(format!(
-                "known here: {}",
-                words.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
-            ));
+                .note(format!(
+                    "known here: {}",
+                    words.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
+                ));
+            if let Some(name) = meant(key, words.keys().map(String::as_str)) {
+                report.hint(format!("did you mean `{name}`?"));
+            }
         }
     }
 
@@ -322,7 +322,7 @@ impl<'c> Check<'c, '_> {
         // A word that is only misspelt was reported already.
         let missing: Vec<&str> = missing
             .into_iter()
-            .filter(|word| !unknown.iter().any(|written| closest(written, [*word]).is_some()))
+            .filter(|word| !unknown.iter().any(|written| meant(written, [*word]).is_some()))
             .collect();
         if !missing.is_empty() {
             self.diagnostics
