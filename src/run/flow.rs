@@ -1,6 +1,6 @@
 //! One flow from its cursor to its end: batches through transform, plan and load, overlapped and in order.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt, TryStreamExt};
@@ -238,6 +238,7 @@ impl FlowRun {
     async fn run_guarded(&mut self, mut feed: Feed, guard: &Guard) -> Result<(), Stop> {
         let mut spool = Spool::new()?;
         let (mut changed, mut deleted, mut read) = (0_u64, 0_u64, 0_u64);
+        let mut references: HashSet<crate::mapping::PendingKey> = HashSet::new();
         while let Some(batch) = feed.next(&self.context).await? {
             spool.write(&batch)?;
             read += batch.records.len() as u64;
@@ -258,7 +259,7 @@ impl FlowRun {
             .state
             .link_count(self.context.flow_ref(self.flow()))?;
         let refusal = [
-            ("created or changed", changed, guard.change_at_most),
+            ("created or changed", changed + references.len() as u64, guard.change_at_most),
             ("deleted", deleted, guard.delete_at_most),
         ]
         .into_iter()

@@ -44,6 +44,8 @@ pub(crate) struct Effect {
 /// One write that was made.
 #[derive(Debug)]
 pub(crate) struct Written {
+    /// The intent under which it was sent.
+    pub(crate) intent: Uuid,
     /// What was done.
     pub(crate) operation: Operation,
     /// The written record's key.
@@ -329,6 +331,7 @@ impl<'c> Loader<'c> {
 
     fn apply(&self, ready: &Ready, outcome: WriteOutcome, effect: &mut Effect) -> Applied {
         let mut written = Written {
+            intent: ready.id,
             operation: ready.job.operation,
             target: ready.job.target.clone(),
             status: 0,

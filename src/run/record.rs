@@ -220,9 +220,16 @@ impl<'c> Recorder<'c> {
                 attempts: write.attempts,
                 latency_ms: u64::try_from(write.latency.as_millis()).ok(),
                 error: write.error.as_deref(),
-                request_id: Some(&write.lookup),
+                request_id: Some(&write.intent.to_string()),
             };
-            loaded_rows.push(&row_head(&write.needed_by, &correlation, at), &row);
+            let head = row_head(&write.needed_by, &correlation, at);
+            loaded_rows.push(&head, &row);
+            let decision = PlannedRow {
+                decision: "create_reference",
+                reason: Some(&format!("lookup `{}` found nothing", write.lookup)),
+                ..PlannedRow::default()
+            };
+            planned_rows.push(&head, &decision);
         }
         for effect in &loaded.effects {
             let item = &effect.planned.item;
@@ -237,7 +244,7 @@ impl<'c> Recorder<'c> {
                     attempts: write.attempts,
                     latency_ms: u64::try_from(write.latency.as_millis()).ok(),
                     error: write.error.as_deref(),
-                    request_id: None,
+                    request_id: Some(&write.intent.to_string()),
                 };
                 loaded_rows.push(&head, &row);
             }

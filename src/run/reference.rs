@@ -27,7 +27,7 @@ pub(crate) struct References {
     pub(crate) created: Vec<Created>,
     /// How many each lookup created.
     pub(crate) counts: Vec<(String, u64)>,
-    /// What was sent, for the snapshot: lookup, key, status, attempts, error.
+    /// What was sent, for the snapshots.
     pub(crate) writes: Vec<ReferenceWrite>,
     flow: String,
 }
@@ -35,6 +35,8 @@ pub(crate) struct References {
 /// One create that was sent.
 #[derive(Clone, Debug)]
 pub(crate) struct ReferenceWrite {
+    /// The intent under which it was sent.
+    pub(crate) intent: Uuid,
     /// The lookup.
     pub(crate) lookup: String,
     /// The first source record that needs it.
@@ -180,6 +182,7 @@ impl References {
             run: context.run,
         }])?;
         let mut write = ReferenceWrite {
+            intent: id,
             lookup: lookup.name.clone(),
             needed_by: needed_by.item.key.clone(),
             sequence: needed_by.item.sequence,
