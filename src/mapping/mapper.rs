@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use super::Resolver;
-use super::outcome::{Cell, Coverage, Mapped, Outcome, Reject};
+use super::outcome::{Cell, Coverage, FallbackUsed, Mapped, Outcome, Reject};
 use super::reads;
 use super::reference::Answer;
 use super::row::{Context, Effects, Stop, Stopped};
@@ -159,7 +159,7 @@ impl<'p> Mapper<'p> {
         let mut effects = Effects {
             pending: Vec::new(),
             coverage,
-            fallback: false,
+            fallback: None,
         };
         let mut fallbacks = Vec::new();
         let mut missing = false;
@@ -201,8 +201,12 @@ impl<'p> Mapper<'p> {
                 };
                 match context.row(row, &mut effects, trace.as_deref_mut()) {
                     Ok(cell) => {
-                        if effects.fallback {
-                            fallbacks.push(index);
+                        if let Some((lookup, key)) = effects.fallback.take() {
+                            fallbacks.push(FallbackUsed {
+                                row: index,
+                                lookup,
+                                key,
+                            });
                         }
                         cells.push(cell);
                     }

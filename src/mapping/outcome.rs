@@ -64,9 +64,20 @@ pub struct Mapped<'r> {
     /// One for each row, in order.
     pub cells: Vec<Cell<'r>>,
     /// Rows that hold a fallback.
-    pub fallbacks: Vec<usize>,
+    pub fallbacks: Vec<FallbackUsed>,
     /// Records that load creates before this one, each before those that need it.
     pub pending: Vec<Pending>,
+}
+
+/// A fallback that stands in place of what a lookup did not find.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FallbackUsed {
+    /// The row, by position.
+    pub row: usize,
+    /// The lookup.
+    pub lookup: LookupId,
+    /// What was not found, named as [`PendingKey::key`] names it; `None` when there was nothing to look for.
+    pub key: Option<String>,
 }
 
 /// One row's value.

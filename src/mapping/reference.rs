@@ -124,7 +124,8 @@ impl<'m, 'r> Context<'m, 'r> {
                     .map_err(|error| self.template_failed(&error))?;
                 match self.find(usage, &instead)? {
                     Some(found) => {
-                        effects.fallback = true;
+                        let unfound = pending_key(self.mapper.pipeline, usage.lookup, given, self.resolver);
+                        effects.fallback = Some((usage.lookup, unfound.map(|pending| pending.key)));
                         Made::own(found)
                     }
                     None => {
@@ -139,7 +140,7 @@ impl<'m, 'r> Context<'m, 'r> {
         if let Some(trace) = trace.as_deref_mut() {
             let note = match &made {
                 Made::Pending(_) => "nothing found: created in load",
-                Made::Held(_) if effects.fallback => "nothing found: the fallback",
+                Made::Held(_) if effects.fallback.is_some() => "nothing found: the fallback",
                 Made::Held(_) => "nothing found",
             };
             trace.step("lookup", self.lookup_name(usage), given, made.shown(), Some(note));

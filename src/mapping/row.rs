@@ -10,6 +10,7 @@ use super::shape::evaluate_shape;
 use super::trace::{MASK, Trace};
 use super::{PendingKey, Resolver};
 use crate::compile::compiled::{
+    LookupId,
     Alternative, EnumUse, Input, LookupUse, OnNull, OnTooLong, OnUnknown, PrivacyKind, Row, Shape, Source,
 };
 use crate::expression::{Record, Scope, TargetType, Value};
@@ -38,8 +39,8 @@ pub(super) struct Context<'m, 'r> {
 pub(super) struct Effects<'c> {
     pub(super) pending: Vec<Pending>,
     pub(super) coverage: &'c mut Coverage,
-    /// Whether the row that is being made holds a fallback.
-    pub(super) fallback: bool,
+    /// The fallback that the row which is being made holds: its lookup, and what was not found.
+    pub(super) fallback: Option<(LookupId, Option<String>)>,
 }
 
 /// Why a record is not mapped any further.
@@ -88,7 +89,7 @@ impl<'m, 'r> Context<'m, 'r> {
         if let Some(trace) = trace.as_deref_mut() {
             trace.begin(&row.target.name, self.privacy != PrivacyKind::Keep);
         }
-        effects.fallback = false;
+        effects.fallback = None;
         let result = self.steps(row, effects, trace.as_deref_mut());
         let result = match result {
             Err(stop) if matches!(*stop, Stop::Absent) => Ok(Cell::Absent),
@@ -97,7 +98,7 @@ impl<'m, 'r> Context<'m, 'r> {
         if let Some(trace) = trace {
             match &result {
                 Ok(Cell::Absent) => trace.end(&NULL, Some("not applied".to_owned())),
-                Ok(Cell::Value(value)) => trace.end(value, effects.fallback.then(|| "fallback".to_owned())),
+                Ok(Cell::Value(value)) => trace.end(value, effects.fallback.is_some().then(|| "fallback".to_owned())),
                 Ok(Cell::Pending(key)) => {
                     let shown = if self.privacy == PrivacyKind::Keep {
                         &key.key

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::matching::Wanted;
 use crate::connector::Cursor;
 use crate::expression::{Record, Value};
-use crate::mapping::{Cell, Pending, Reject};
+use crate::mapping::{Cell, FallbackUsed, Pending, Reject};
 use crate::state::Digest;
 
 /// Where a batch came from, which decides how it is counted and whether its cursor moves.
@@ -78,7 +78,7 @@ pub(crate) struct MappedItem {
     /// One for each row.
     pub(crate) cells: Vec<Cell<'static>>,
     /// Rows that hold a fallback.
-    pub(crate) fallbacks: Vec<usize>,
+    pub(crate) fallbacks: Vec<FallbackUsed>,
     /// Records that load creates before this one.
     pub(crate) pending: Vec<Pending>,
     /// One for each row.

@@ -451,7 +451,7 @@ impl<'c> Loader<'c> {
                 match digest {
                     Some(digest) if carried => RowBaseline {
                         digest: Some(digest),
-                        fallback: mapped.fallbacks.contains(&position),
+                        fallback: mapped.fallbacks.iter().any(|used| used.row == position),
                         held: false,
                     },
                     _ => old,

@@ -105,7 +105,10 @@ async fn execute(
     cancellation: &Cancellation,
     summary: &mut Summary,
 ) -> Result<(), Stop> {
-    let state: Arc<dyn State> = Arc::new(SqliteState::open(&options.state)?);
+    let state: Arc<dyn State> = match options.dry_run {
+        true => Arc::new(SqliteState::scratch_copy(&options.state)?),
+        false => Arc::new(SqliteState::open(&options.state)?),
+    };
     let _lease = state.lease(&pipeline.name, &Holder::this_process(run, summary.started))?;
     let dry_run = options.dry_run;
     let continues = if dry_run {

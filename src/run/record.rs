@@ -183,20 +183,17 @@ impl<'c> Recorder<'c> {
         }
         if let Some(mapped) = planned.mapped() {
             batch.fallbacks_of.push(key.clone());
-            for &row in &mapped.fallbacks {
-                let Some(rule) = self.flow.rows.get(row) else {
-                    continue;
-                };
-                let lookup = rule
-                    .lookup
-                    .as_ref()
-                    .and_then(|used| self.context.pipeline.lookups.get(used.lookup));
-                batch.fallbacks.push(Fallback {
-                    source: key.clone(),
-                    row: rule.target.name.clone(),
-                    lookup: lookup.map_or_else(String::new, |lookup| lookup.name.clone()),
-                    key: String::new(),
-                });
+            for used in &mapped.fallbacks {
+                let rule = self.flow.rows.get(used.row);
+                let lookup = self.context.pipeline.lookups.get(used.lookup);
+                if let (Some(rule), Some(lookup), Some(unfound)) = (rule, lookup, &used.key) {
+                    batch.fallbacks.push(Fallback {
+                        source: key.clone(),
+                        row: rule.target.name.clone(),
+                        lookup: lookup.name.clone(),
+                        key: unfound.clone(),
+                    });
+                }
             }
         }
     }
@@ -346,8 +343,8 @@ impl<'c> Recorder<'c> {
             }
             let counts = effect.planned.decision.writes() && !effect.unfinished;
             if let (true, Some(mapped)) = (counts, effect.planned.mapped()) {
-                for row in &mapped.fallbacks {
-                    if let Some(rule) = self.flow.rows.get(*row) {
+                for used in &mapped.fallbacks {
+                    if let Some(rule) = self.flow.rows.get(used.row) {
                         *summary.fallbacks.entry(rule.target.name.clone()).or_default() += 1;
                     }
                 }

@@ -81,6 +81,21 @@ impl SqliteState {
         Self::prepare(connection, path, true)
     }
 
+    /// A copy of the store at `path` that lives in this process only; an empty one if there is none. What is done with
+    /// it leaves the file alone.
+    pub fn scratch_copy(path: &Path) -> Result<Self, StateError> {
+        if !path.exists() {
+            return Self::in_memory();
+        }
+        let failed = |source| StateError::from_sqlite(path, source);
+        let source = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failed)?;
+        let mut copy = Connection::open_in_memory().map_err(failed)?;
+        rusqlite::backup::Backup::new(&source, &mut copy)
+            .and_then(|backup| backup.run_to_completion(i32::MAX, Duration::ZERO, None))
+            .map_err(failed)?;
+        Self::prepare(copy, PathBuf::from(":memory:"), true)
+    }
+
     fn prepare(mut connection: Connection, path: PathBuf, private: bool) -> Result<Self, StateError> {
         let failed = |source| StateError::from_sqlite(&path, source);
         connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
