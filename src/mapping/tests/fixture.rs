@@ -295,7 +295,7 @@ pub(super) fn tell(outcome: Outcome<'_>) -> String {
                 .iter()
                 .enumerate()
                 .map(|(index, cell)| {
-                    let mark = if mapped.fallbacks.contains(&index) {
+                    let mark = if mapped.fallbacks.iter().any(|used| used.row == index) {
                         "*"
                     } else {
                         ""
