@@ -69,6 +69,17 @@ impl Record {
         self
     }
 
+    /// Its number in its file, as the key of a record that has none of its own; with several files, beside the
+    /// file's name.
+    pub fn numbered_key(&self, among_several: bool) -> Option<String> {
+        let place = self.place.as_ref()?;
+        if !among_several {
+            return Some(place.number.to_string());
+        }
+        let name = place.file.rsplit(['/', '\\']).next().unwrap_or_default();
+        Some(format!("{name}:{}", place.number))
+    }
+
     /// Where in a file it stands.
     pub fn place(&self) -> Option<&Place> {
         self.place.as_ref()
@@ -247,6 +258,8 @@ mod tests {
         let message = broken.value().unwrap_err().message;
         assert!(message.starts_with("line 7 of `tickets.ndjson`: "), "{message}");
         let faulty = Record::new(Bytes::from_static(b"{}")).with_place(place(Some("found 3 values")));
+        assert_eq!(faulty.numbered_key(false).as_deref(), Some("7"));
+        assert_eq!(faulty.numbered_key(true).as_deref(), Some("tickets.ndjson:7"));
         assert_eq!(
             faulty.value().unwrap_err().message,
             "line 7 of `tickets.ndjson`: found 3 values"

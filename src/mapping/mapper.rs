@@ -149,7 +149,11 @@ impl<'p> Mapper<'p> {
                 };
             }
         };
-        let Some(key) = stream.key.one(&root).and_then(Value::key_text) else {
+        let key = match &stream.file {
+            Some(file) if is_numbered(stream) => record.numbered_key(file.path.contains('*')),
+            _ => stream.key.one(&root).and_then(Value::key_text),
+        };
+        let Some(key) = key else {
             let message = format!("the record has no key at `{}`", stream.key.source());
             return Outcome::Rejected {
                 key: None,
@@ -441,6 +445,11 @@ fn when_reads_joins(flow: &Flow) -> bool {
         [root] if root == "record" => !flow.joins.is_empty(),
         _ => false,
     })
+}
+
+/// Whether a stream's records have no key of their own: they are files whose records are counted.
+pub(super) fn is_numbered(stream: &Stream) -> bool {
+    stream.file.is_some() && stream.key.steps().is_some_and(<[_]>::is_empty)
 }
 
 /// The member that a row selects and does nothing with, if nothing else reads it.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::mapper::is_numbered;
 use crate::compile::compiled::{Alternative, Flow, Input, Row, Shape, Source, Stream};
 use crate::expression::{Path, Projection, TargetType, Template};
 
@@ -18,7 +19,10 @@ pub(super) struct Reads {
 pub(super) fn of(flow: Option<&Flow>, stream: Option<&Stream>) -> Reads {
     let mut reads = Reads::default();
     if let Some(stream) = stream {
-        reads.path(&stream.key);
+        // Records of a file without a key are known by their number; nothing of them is read for it.
+        if !is_numbered(stream) {
+            reads.path(&stream.key);
+        }
         reads.template(stream.deleted_when.as_ref());
         reads.template(stream.erased_when.as_ref());
     }

@@ -240,12 +240,14 @@ impl Pages<'_> {
     }
 
     fn has_key(&self, record: &Record, only: &[String]) -> bool {
-        record
-            .value()
-            .is_ok_and(|value| match self.stream.key.one(&value) {
-                Some(Value::Text(text)) => only.iter().any(|key| key == text),
-                Some(Value::Number(number)) => only.iter().any(|key| key == number.digits()),
-                _ => false,
-            })
+        let key = match self.stream.key.steps() {
+            // A stream without a key counts its records.
+            Some([]) => record.numbered_key(self.stream.file.path.contains('*')),
+            _ => match record.value() {
+                Ok(value) => self.stream.key.one(&value).and_then(Value::key_text),
+                Err(_) => None,
+            },
+        };
+        key.is_some_and(|key| only.contains(&key))
     }
 }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::compile::compiled::{Compression, FileFormat, WritePolicy};
-use crate::connector::Cursor;
+use crate::connector::{Cursor, Page};
 use crate::expression::TargetType;
 use crate::mapping::Columns;
 use crate::snapshot::{ColumnBatch, ColumnsBuilder};
@@ -74,8 +74,6 @@ fn texts(pages: &[Page]) -> Vec<String> {
         .map(|record| String::from_utf8(record.received().to_vec()).unwrap())
         .collect()
 }
-
-use crate::connector::Page;
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
@@ -170,6 +168,25 @@ fn records_are_found_by_key_and_by_field() {
         let error = connection.find(0, 1, &[]).await.unwrap_err();
         assert!(matches!(error, ConnectorError::Unsupported { .. }));
     });
+}
+
+/// Whoever names no key counts records.
+#[test]
+fn records_without_a_key_are_asked_for_by_their_number() {
+    let directory = tempfile::tempdir().unwrap();
+    for name in ["a.csv", "b.csv"] {
+        std::fs::write(directory.path().join(name), format!("name\n{name} 1\n{name} 2\n")).unwrap();
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    for (path, key, expected) in [("a.csv", "2", "a.csv 2"), ("*.csv", "b.csv:1", "b.csv 1")] {
+        let mut connection = connection(directory.path(), path, FileFormat::Csv, Compression::None);
+        connection.streams[0].as_mut().unwrap().key = Path::parse("$").unwrap();
+        let found = runtime.block_on(connection.get(0, key)).unwrap().unwrap();
+        assert_eq!(
+            found.value().unwrap().get("name").and_then(Value::as_text),
+            Some(expected)
+        );
+    }
 }
 
 #[test]
