@@ -10,8 +10,8 @@ use super::shape::evaluate_shape;
 use super::trace::{MASK, Trace};
 use super::{PendingKey, Resolver};
 use crate::compile::compiled::{
-    LookupId,
-    Alternative, EnumUse, Input, LookupUse, OnNull, OnTooLong, OnUnknown, PrivacyKind, Row, Shape, Source,
+    Alternative, EnumUse, Input, LookupId, LookupUse, OnNull, OnTooLong, OnUnknown, PrivacyKind, Row, Shape,
+    Source,
 };
 use crate::expression::{Record, Scope, TargetType, Value};
 
@@ -98,7 +98,9 @@ impl<'m, 'r> Context<'m, 'r> {
         if let Some(trace) = trace {
             match &result {
                 Ok(Cell::Absent) => trace.end(&NULL, Some("not applied".to_owned())),
-                Ok(Cell::Value(value)) => trace.end(value, effects.fallback.is_some().then(|| "fallback".to_owned())),
+                Ok(Cell::Value(value)) => {
+                    trace.end(value, effects.fallback.is_some().then(|| "fallback".to_owned()))
+                }
                 Ok(Cell::Pending(key)) => {
                     let shown = if self.privacy == PrivacyKind::Keep {
                         &key.key

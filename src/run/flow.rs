@@ -259,7 +259,11 @@ impl FlowRun {
             .state
             .link_count(self.context.flow_ref(self.flow()))?;
         let refusal = [
-            ("created or changed", changed + references.len() as u64, guard.change_at_most),
+            (
+                "created or changed",
+                changed + references.len() as u64,
+                guard.change_at_most,
+            ),
             ("deleted", deleted, guard.delete_at_most),
         ]
         .into_iter()
