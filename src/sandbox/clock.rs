@@ -9,6 +9,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+/// How long nobody was there, at least, when a sandbox starts again.
+const AWAY_SECONDS: i64 = 61;
+
 /// Wall-clock time plus what the sandbox was pushed ahead.
 #[derive(Debug)]
 pub(crate) struct Clock {
@@ -53,9 +56,10 @@ impl Clock {
         self.ahead_seconds.fetch_add(seconds.max(0), Ordering::Relaxed);
     }
 
-    /// Makes sure that the clock is past a time that a stored record carries.
-    pub(crate) fn not_before(&self, latest: Timestamp) {
-        self.advance(latest.as_second() + 1 - self.second());
+    /// Makes sure that more than the minute that exports hold back lies between a stored time and now: to the sandbox, time
+    /// passed between two runs, however soon one followed the other.
+    pub(crate) fn leave_behind(&self, latest: Timestamp) {
+        self.advance(latest.as_second() + AWAY_SECONDS - self.second());
     }
 }
 
@@ -76,9 +80,12 @@ mod tests {
         let clock = Clock::new(1.0);
         let before = clock.second();
         clock.advance(-500);
-        clock.not_before(Timestamp::UNIX_EPOCH);
+        clock.leave_behind(Timestamp::UNIX_EPOCH);
         assert!(clock.second() >= before);
         clock.advance(90);
         assert!(clock.second() >= before + 90);
+        let stored = clock.now();
+        clock.leave_behind(stored);
+        assert!(clock.second() > stored.as_second() + 60);
     }
 }

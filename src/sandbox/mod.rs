@@ -153,8 +153,8 @@ impl Sandbox {
         let (oro_store, oro_state) = store::Store::open(directory, Oro::NAME, || {
             oro_data.unwrap_or_else(|| dataset::generate(options.seed, options.tickets).oro)
         })?;
-        clock.not_before(zendesk_state.latest());
-        clock.not_before(oro_state.latest());
+        clock.leave_behind(zendesk_state.latest());
+        clock.leave_behind(oro_state.latest());
         let zendesk = Zendesk::new(zendesk_state, Arc::clone(&clock), options.token_lifetime);
         let oro = Oro::new(oro_state, Arc::clone(&clock), options.token_lifetime);
         Ok(Self {

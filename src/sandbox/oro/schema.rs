@@ -324,8 +324,8 @@ pub(crate) const KINDS: &[Kind] = &[
         ],
         filters: &[
             ID,
-            filter("username", FilterKind::Text, true),
-            filter("email", FilterKind::Text, true),
+            filter("username", FilterKind::Text, false),
+            filter("email", FilterKind::Text, false),
             association("owner"),
             association("organization"),
         ],
@@ -352,7 +352,7 @@ pub(crate) const KINDS: &[Kind] = &[
         filters: &[
             ID,
             EXTERNAL_ID,
-            filter("name", FilterKind::Text, true),
+            filter("name", FilterKind::Text, false),
             association("owner"),
             association("contacts"),
             association("defaultContact"),

@@ -66,6 +66,7 @@ async fn a_second_run_finds_what_the_first_wrote() {
     let directory = tempfile::tempdir().unwrap();
     let stored = || SandboxOptions {
         directory: Some(directory.path().to_owned()),
+        time_scale: 1.0,
         ..options()
     };
     let bench = Bench::start(stored()).await;
@@ -88,6 +89,11 @@ async fn a_second_run_finds_what_the_first_wrote() {
         .zendesk(Method::GET, &format!("/tickets/{id}.json"), None)
         .await;
     assert_eq!(ticket.body["ticket"]["subject"], "kept");
+    let start = ticket.body["ticket"]["created_at"].as_str().unwrap();
+    let start = start.parse::<jiff::Timestamp>().unwrap().as_second();
+    let path = format!("/incremental/tickets/cursor.json?start_time={start}");
+    let export = bench.zendesk(Method::GET, &path, None).await;
+    assert_eq!(export.body["tickets"][0]["id"], id);
     let path = format!("/contacts/{}", contact.body["data"]["id"].as_str().unwrap());
     assert_eq!(
         bench.oro(Method::GET, &path, None).await.body["data"]["attributes"]["lastName"],

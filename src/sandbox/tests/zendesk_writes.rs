@@ -67,6 +67,15 @@ async fn updates_keep_the_vendors_rules() {
         (409, Some("UpdateConflict"))
     );
 
+    let nothing = json!({"ticket": {"priority": "low", "status": changed.body["ticket"]["status"]}});
+    let same = bench
+        .zendesk(Method::PUT, "/tickets/7.json", Some(&nothing))
+        .await;
+    assert_eq!(
+        same.body["ticket"]["updated_at"],
+        changed.body["ticket"]["updated_at"]
+    );
+
     let closed = bench
         .zendesk(
             Method::PUT,

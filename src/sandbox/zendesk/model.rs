@@ -24,7 +24,7 @@ pub(crate) struct ZendeskState {
 }
 
 /// A ticket with its comments.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Ticket {
     pub(crate) id: u64,
     pub(crate) external_id: Option<String>,
@@ -57,7 +57,7 @@ pub(crate) struct Ticket {
 }
 
 /// A comment, and with it the audit that brought it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Comment {
     pub(crate) id: u64,
     pub(crate) audit_id: u64,

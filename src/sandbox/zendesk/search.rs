@@ -67,13 +67,12 @@ impl Zendesk {
 
 /// Whether a ticket satisfies every term; a term of an unknown property satisfies none.
 fn matches(ticket: &Ticket, terms: &str) -> bool {
-    terms.split_whitespace().all(|term| {
+    split_terms(terms).iter().all(|term| {
         let Some((property, value)) = term.split_once(':') else {
             let word = term.to_lowercase();
             let subject = ticket.subject.as_deref().unwrap_or_default().to_lowercase();
             return subject.contains(&word) || ticket.description.to_lowercase().contains(&word);
         };
-        let value = value.trim_matches('"');
         match property {
             "status" => ticket.status == value,
             "priority" => ticket.priority.as_deref() == Some(value),
@@ -89,4 +88,35 @@ fn matches(ticket: &Ticket, terms: &str) -> bool {
                 }),
         }
     })
+}
+
+/// The terms of a search query: separated by spaces, except between quotes, which are dropped.
+pub(super) fn split_terms(query: &str) -> Vec<String> {
+    let mut terms = vec![String::new()];
+    let mut is_quoted = false;
+    for character in query.chars() {
+        match character {
+            '"' => is_quoted = !is_quoted,
+            ' ' if !is_quoted => terms.push(String::new()),
+            _ => {
+                if let Some(term) = terms.last_mut() {
+                    term.push(character);
+                }
+            }
+        }
+    }
+    terms.retain(|term| !term.is_empty());
+    terms
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_hold_a_term_together() {
+        let terms = split_terms("type:user  name:\"Jim Smith\" email:\"a@b.c\"");
+        assert_eq!(terms, ["type:user", "name:Jim Smith", "email:a@b.c"]);
+        assert!(split_terms(" \"\" ").is_empty());
+    }
 }

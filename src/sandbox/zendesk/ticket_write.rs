@@ -1,6 +1,7 @@
 //! Creating, updating and deleting tickets.
 //!
-//! A write with one impossible value is refused whole; every other one moves `updated_at` and `generated_timestamp`.
+//! A write with one impossible value is refused whole. Every other one moves `generated_timestamp`, and `updated_at` when it
+//! changed something.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -145,6 +146,10 @@ impl Zendesk {
         self.assign(&mut ticket, fields)?;
         let author = comment.get("author_id").and_then(Value::as_u64);
         let author = author.unwrap_or(ticket.submitter_id);
+        let is_new = matches!(new_requester, Requester::New { id, .. } if id == author);
+        if !is_new {
+            self.check_author(author)?;
+        }
         ticket.append(&comment, author, now, fields.get("metadata"));
         ticket.description = comment_text(&comment);
         ticket.is_public = ticket.comments.iter().any(|comment| comment.public);
@@ -192,20 +197,28 @@ impl Zendesk {
                 return Err(refuse(("base", full, None)));
             }
             let author = comment.get("author_id").and_then(Value::as_u64).unwrap_or(ADMIN);
-            if self.state.users.get(author).is_none() {
-                let invalid = "Author: is invalid".to_owned();
-                return Err(refuse(("author", invalid, Some("InvalidValue"))));
-            }
+            self.check_author(author)?;
             if !comment_text(comment).trim().is_empty() {
                 ticket.append(comment, author, now, fields.get("metadata"));
             }
         }
+        // Without a change there is no event to move `updated_at`; exports show the ticket again all the same.
+        let updated_at = if ticket == *before { before.updated_at } else { now };
+        ticket.touch(now);
+        ticket.updated_at = updated_at;
         if let Requester::New { id, name, email } = requester {
             self.insert_user(id, &name, &email, now);
         }
-        ticket.touch(now);
         self.state.tickets.insert(id, ticket);
         Ok(())
+    }
+
+    fn check_author(&self, author: u64) -> Result<(), Box<Response>> {
+        if self.state.users.get(author).is_some() {
+            return Ok(());
+        }
+        let invalid = "Author: is invalid".to_owned();
+        Err(refuse(("author", invalid, Some("InvalidValue"))))
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::super::message::{Request, Response};
 use super::model::User;
 use super::paging::{Listing, page};
+use super::search::split_terms;
 use super::tickets::ids;
 use super::{Zendesk, errors};
 
@@ -128,15 +129,17 @@ impl Zendesk {
     }
 }
 
-/// Whether a user satisfies every term of a search query.
+/// Whether a user satisfies every term of a search query; an empty query finds nobody.
 fn matches(user: &User, query: &str) -> bool {
-    let mut terms = query.split_whitespace().peekable();
-    terms.peek().is_some()
-        && terms.all(|term| {
+    let terms = split_terms(query);
+    !terms.is_empty()
+        && terms.iter().all(|term| {
             let (property, value) = term.split_once(':').unwrap_or(("", term));
-            let value = value.trim_matches('"').to_lowercase();
-            let emails = || user.email.iter().chain(&user.secondary_emails);
-            let has_email = || emails().any(|email| email.to_lowercase().starts_with(&value));
+            let value = value.to_lowercase();
+            let has_email = || {
+                let mut emails = user.email.iter().chain(&user.secondary_emails);
+                emails.any(|email| email.to_lowercase().starts_with(&value))
+            };
             match property {
                 "type" => value == "user",
                 "role" => user.role == value,
