@@ -12,7 +12,8 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LOCATION};
 
 use super::HttpConnection;
 use super::auth::Credentials;
-use super::error::{Refusal, classify, read_refusal};
+use super::classify::classify;
+use super::error::{Refusal, read_refusal};
 use super::limit::{Denied, Draw, Grant};
 use super::retry::{answered_at, header_text, pauses, retry_after};
 use super::template::Outgoing;

@@ -9,8 +9,9 @@ use bytes::Bytes;
 use indexmap::IndexMap;
 
 use super::HttpConnection;
+use super::classify::classify_item;
 use super::client::{Call, Done, Failure, Unusable};
-use super::error::{classify_item, refusal_of};
+use super::error::refusal_of;
 use super::records::select;
 use super::write::{header_texts, outcome_of, what};
 use crate::compile::compiled::{Envelope, ErrorOutcome, Job, Stream, WriteMany};
@@ -145,9 +146,9 @@ impl HttpConnection {
             ));
         };
         on_job(&id);
-        // The start's grant lives until here, and with it the place among the jobs at once.
         let outcomes = self.follow(prepared, job, stream, &id, &what).await;
-        drop(done);
+        // Only now another job may take this one's place among those at once.
+        drop(done.grant);
         Ok(outcomes)
     }
 

@@ -7,20 +7,17 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use reqwest::header::{HeaderMap, HeaderName};
+use reqwest::header::HeaderMap;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use super::retry::{header_text, seconds_to_wait};
+use super::limit_headers::Headers;
 use super::window::{Rate, Said, Window, share_of};
-use crate::compile::compiled::{Limit, LimitHeaders};
+use crate::compile::compiled::Limit;
 use crate::telemetry::{ConnectionCounters, Quota};
 
 /// Windows of single values that are kept before idle ones are swept out.
 const SWEEP_AT: usize = 4096;
-
-/// A reset this large is a point in time (Unix seconds), not a wait.
-const UNIX_TIME: f64 = 1e9;
 
 /// The budgets of a connection.
 #[derive(Debug)]
@@ -38,15 +35,6 @@ struct Budget {
     rate: Option<Rate>,
     at_once: Option<usize>,
     headers: Headers,
-}
-
-/// [`LimitHeaders`] with parsed names.
-#[derive(Debug, Default)]
-struct Headers {
-    limit: Vec<HeaderName>,
-    remaining: Vec<HeaderName>,
-    reset_seconds: Vec<HeaderName>,
-    pairs: Vec<HeaderName>,
 }
 
 #[derive(Debug, Default)]
@@ -383,75 +371,11 @@ impl State {
     }
 }
 
-impl Headers {
-    fn new(names: &LimitHeaders) -> Self {
-        // A name that no header can have matches no header.
-        let parse = |names: &[String]| names.iter().filter_map(|name| name.parse().ok()).collect();
-        Headers {
-            limit: parse(&names.limit),
-            remaining: parse(&names.remaining),
-            reset_seconds: parse(&names.reset_seconds),
-            pairs: parse(&names.pairs),
-        }
-    }
-
-    fn read(&self, headers: &HeaderMap) -> Said {
-        let number = |names: &[HeaderName]| {
-            names
-                .iter()
-                .find_map(|name| leading_number(header_text(headers, name)?))
-        };
-        let mut said = Said {
-            limit: number(&self.limit).map(whole),
-            remaining: number(&self.remaining).map(whole),
-            reset: number(&self.reset_seconds).and_then(reset),
-        };
-        for text in self.pairs.iter().filter_map(|name| header_text(headers, name)) {
-            for (name, value) in text.split([';', ',']).filter_map(|pair| pair.split_once('=')) {
-                let Some(value) = leading_number(value) else {
-                    continue;
-                };
-                match name.trim().to_ascii_lowercase().as_str() {
-                    "total" | "limit" => said.limit = Some(whole(value)),
-                    "remaining" => said.remaining = Some(whole(value)),
-                    "resets" | "reset" => said.reset = reset(value),
-                    _ => {}
-                }
-            }
-        }
-        said
-    }
-}
-
-/// `100`, `100;w=60`, `100, 100;w=60`.
-fn leading_number(text: &str) -> Option<f64> {
-    let text = text.trim();
-    let end = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
-    text.get(..end)?.parse().ok()
-}
-
-fn whole(number: f64) -> u64 {
-    // Saturates; the sign is never negative.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    let number = number as u64;
-    number
-}
-
-fn reset(seconds: f64) -> Option<Duration> {
-    if seconds < UNIX_TIME {
-        return seconds_to_wait(seconds);
-    }
-    #[allow(clippy::cast_precision_loss)]
-    let now = jiff::Timestamp::now().as_second() as f64;
-    seconds_to_wait((seconds - now).max(0.0))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use reqwest::header::HeaderValue;
+    use crate::compile::compiled::LimitHeaders;
+    use reqwest::header::{HeaderName, HeaderValue};
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
         let pair = |(name, value): &(&'static str, &str)| {
@@ -498,43 +422,6 @@ mod tests {
 
     fn both(limits: &Limits) -> Draw {
         limits.draw([(0, Each::Whole), (1, Each::Whole)])
-    }
-
-    #[test]
-    fn headers_are_read_in_every_spelling() {
-        let limits = limits(&[None, None]);
-        let read = |budget: usize, pairs: &[(&'static str, &str)]| {
-            limits.budgets[budget].headers.read(&headers(pairs))
-        };
-        let said = |limit, remaining, reset| Said {
-            limit,
-            remaining,
-            reset: Option::map(reset, Duration::from_secs),
-        };
-        assert_eq!(
-            read(
-                0,
-                &[
-                    ("x-rate-limit", "700"),
-                    ("x-rate-limit-remaining", "699"),
-                    ("ratelimit-reset", "41")
-                ]
-            ),
-            said(Some(700), Some(699), Some(41))
-        );
-        assert_eq!(
-            read(0, &[("x-rate-limit", "100, 100;w=60")]),
-            said(Some(100), None, None)
-        );
-        assert_eq!(
-            read(1, &[("x-exports-new", "total=10; remaining=9; resets=2")]),
-            said(Some(10), Some(9), Some(2))
-        );
-        assert_eq!(
-            read(1, &[("x-exports-old", "Total=10;remaining=0")]),
-            said(Some(10), Some(0), None)
-        );
-        assert_eq!(read(0, &[("x-rate-limit-remaining", "none")]), Said::default());
     }
 
     #[tokio::test]

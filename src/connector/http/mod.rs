@@ -5,12 +5,15 @@
 //! becomes records ([`records`]). Reading pages, finding and writing are built on that, a file each.
 
 mod auth;
+mod classify;
 mod client;
 mod error;
 mod find;
 mod job;
 mod json_api;
 mod limit;
+mod limit_headers;
+mod mark;
 mod page;
 mod read;
 mod records;
@@ -21,6 +24,9 @@ mod track;
 mod transport;
 mod window;
 mod write;
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -12,11 +12,12 @@ use reqwest::header::LINK;
 
 use super::HttpConnection;
 use super::client::Answer;
+use super::mark::numbers;
 use super::records::select;
 use super::template::Parameters;
 use crate::compile::compiled::{PageStop, Pages};
 use crate::connector::ConnectorError;
-use crate::expression::{Number, Path, Projection, Record, Scope, Value};
+use crate::expression::{Path, Projection, Record, Scope, Value};
 
 /// What comes after a page.
 #[derive(Debug)]
@@ -145,10 +146,10 @@ impl<'p> Pager<'p> {
         more: Option<&Path>,
     ) -> Result<Option<String>, ConnectorError> {
         let read = |path: &Path| select(&answer.body, path).map_err(|error| self.body(error));
-        if let Some(more) = more {
-            if !read(more)?.is_some_and(|more| more.is_true()) {
-                return Ok(None);
-            }
+        if let Some(more) = more
+            && !read(more)?.is_some_and(|more| more.is_true())
+        {
+            return Ok(None);
         }
         let next = read(path)?
             .and_then(|next| next.scalar_text().map(String::from))
@@ -244,11 +245,6 @@ fn ends(stop: PageStop, rows: usize) -> bool {
     }
 }
 
-/// How two texts compare as numbers, if they are numbers.
-pub(super) fn numbers(one: &str, other: &str) -> Option<Ordering> {
-    Number::parse(one)?.compare(&Number::parse(other)?)
-}
-
 /// The address of `rel="next"` in the `Link` headers (RFC 8288).
 fn next_link(answer: &Answer) -> Option<String> {
     let values = answer.headers.get_all(LINK);
@@ -306,15 +302,5 @@ mod tests {
         assert_eq!(next, ["/y?page=3"]);
         assert!(links("no link").is_empty());
         assert!(!is_next("; rev=next"));
-    }
-
-    #[test]
-    fn numbered_keys_compare_as_numbers() {
-        assert_eq!(numbers("9", "10"), Some(Ordering::Less));
-        assert_eq!(
-            numbers("9007199254740993", "9007199254740992"),
-            Some(Ordering::Greater)
-        );
-        assert_eq!(numbers("a9", "a10"), None);
     }
 }

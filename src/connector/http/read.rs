@@ -288,7 +288,7 @@ impl<'r> Listing<'r> {
         };
         let observed = self
             .track
-            .observe(&answer.body, records)
+            .observe(&answer.body, records, answer.at)
             .map_err(|astray| self.astray(astray))?;
         self.turn = match (observed.more, step) {
             (Some(true), _) => Some(Turn::Parameters(Vec::new())),

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::HttpConnection;
 use super::client::{Answer, Unusable};
 use super::json_api::{Included, flatten};
-use super::shape::{ShapeError, Shaper, without_forbidden};
+use super::shape::{ShapeError, Shaper, remove_forbidden, without_forbidden};
 use crate::compile::compiled::{Envelope, Request, SideLoad, Stream};
 use crate::connector::ConnectorError;
 use crate::expression::{
@@ -158,10 +158,13 @@ impl<'s> RecordReader<'s> {
     }
 
     fn made(&self, slice: Bytes, included: &Included<'_>, scope: &Scope<'_>) -> Result<Record, Unusable> {
-        let received = without_forbidden(self.stream, slice)?;
+        let received = without_forbidden(self.stream, self.envelope, slice)?;
         let mut view = None;
         if self.envelope == Envelope::JsonApi {
-            view = Some(Bytes::from(flatten(parse_json(&received)?, included).to_json()));
+            let mut flat = flatten(parse_json(&received)?, included);
+            // Included resources come into the record only here.
+            remove_forbidden(self.stream, &mut flat);
+            view = Some(Bytes::from(flat.to_json()));
         }
         if let Some(shaper) = &self.shaper {
             let text = view.as_ref().unwrap_or(&received);

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::compile::compiled::{MapOf, RecordShape, Stream};
+use crate::compile::compiled::{Envelope, MapOf, RecordShape, Stream};
 use crate::expression::{
     Edit, EvaluateError, JsonError, Map, Number, Path, Scope, SplitError, Value, parse_json, select_slice,
 };
@@ -27,28 +27,49 @@ impl From<JsonError> for ShapeError {
     }
 }
 
-/// A record without the members that nobody may read.
+/// A record without the members that nobody may read. In a JSON:API resource they stand among the attributes or the
+/// relationships.
 ///
 /// # Errors
 /// When it is not JSON.
-pub(super) fn without_forbidden(stream: &Stream, record: Bytes) -> Result<Bytes, JsonError> {
+pub(super) fn without_forbidden(
+    stream: &Stream,
+    envelope: Envelope,
+    record: Bytes,
+) -> Result<Bytes, JsonError> {
     if stream.never.is_empty() {
         return Ok(record);
     }
     let mut value = parse_json(&record)?;
+    let removed = match envelope {
+        Envelope::Plain => remove_forbidden(stream, &mut value),
+        Envelope::JsonApi => match &mut value {
+            Value::Map(members) => ["attributes", "relationships"]
+                .iter()
+                .fold(false, |removed, name| {
+                    let part = members.get_mut(name);
+                    part.is_some_and(|part| remove_forbidden(stream, part)) || removed
+                }),
+            _ => false,
+        },
+    };
+    Ok(if removed {
+        Bytes::from(value.to_json())
+    } else {
+        record.clone()
+    })
+}
+
+/// Removes what nobody may read; says whether there was any.
+pub(super) fn remove_forbidden(stream: &Stream, value: &mut Value<'_>) -> bool {
     let mut removed = false;
     for path in &stream.never {
-        path.edit(&mut value, &mut |_| {
+        path.edit(value, &mut |_| {
             removed = true;
             Edit::Remove
         });
     }
-    if !removed {
-        return Ok(record.clone());
-    }
-    let mut text = Vec::with_capacity(record.len());
-    value.write_json(&mut text);
-    Ok(Bytes::from(text))
+    removed
 }
 
 /// A shape, ready to be applied to many records.
@@ -90,10 +111,10 @@ impl<'s> Shaper<'s> {
             splices.extend(place(record, path)?.map(|(range, _)| (range, "null".to_owned())));
         }
         for (path, map_of) in &self.maps {
-            if let Some((range, text)) = place(record, path)? {
-                if let Value::List(entries) = &parse_json(&text)? {
-                    splices.push((range, as_map(map_of, entries).to_json()));
-                }
+            if let Some((range, text)) = place(record, path)?
+                && let Value::List(entries) = &parse_json(&text)?
+            {
+                splices.push((range, as_map(map_of, entries).to_json()));
             }
         }
         let mut added = Map::default();
@@ -278,13 +299,24 @@ mod tests {
             never: vec![path("$.payments[*].token"), path("$.secret")],
             ..Stream::new("orders", path("$.id"))
         };
-        let clean = Bytes::from_static(br#"{"id":1, "payments":[]}"#);
-        assert_eq!(without_forbidden(&stream, clean.clone()).unwrap(), clean);
-        let record =
-            Bytes::from_static(br#"{"id":1.50,"payments":[{"token":"a","x":1},{"token":"b"}],"secret":"s"}"#);
+        let clean = |envelope, record: &'static str| {
+            without_forbidden(&stream, envelope, Bytes::from_static(record.as_bytes())).unwrap()
+        };
+        let harmless = r#"{"id":1, "payments":[]}"#;
+        assert_eq!(clean(Envelope::Plain, harmless), harmless);
         assert_eq!(
-            without_forbidden(&stream, record).unwrap(),
+            clean(
+                Envelope::Plain,
+                r#"{"id":1.50,"payments":[{"token":"a","x":1},{"token":"b"}],"secret":"s"}"#
+            ),
             r#"{"id":1.50,"payments":[{"x":1},{}]}"#
+        );
+        assert_eq!(
+            clean(
+                Envelope::JsonApi,
+                r#"{"id":"1","attributes":{"secret":"s","payments":[{"token":"a"}]},"relationships":{}}"#
+            ),
+            r#"{"id":"1","attributes":{"payments":[{}]},"relationships":{}}"#
         );
     }
 }

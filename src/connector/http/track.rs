@@ -1,25 +1,23 @@
 //! Reading only what changed: where a stream's reading starts, and where it stands after each page.
 //!
-//! Nothing here sends anything. A time cursor's lower bound is inclusive, because several records may have changed at the
-//! same instant and a page can end between them; what was read at the bound is known by key and digest and left out
-//! when it comes again unchanged. With an overlap the same holds for the stretch that is read again.
+//! Nothing here sends anything. A time cursor's lower bound is inclusive, because several records may change at the same
+//! instant, also after some of them have been read; it never passes an instant that was not over when it was read. What
+//! was read from the bound on is known by key and digest and left out when it comes again unchanged. With an overlap the
+//! same holds for the stretch that is read again.
 
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::HttpConnection;
-use super::page::numbers;
+use super::mark::{Mark, compare, mark, signed};
 use super::records::select;
 use super::template::Parameters;
 use crate::compile::compiled::Changes;
 use crate::connector::{ConnectorError, Cursor, ReadRequest};
-use crate::expression::{JsonError, Number, Path, Projection, Record, Scope, Value};
-
-/// Unix times from here on count milliseconds.
-const MILLISECONDS: f64 = 1e11;
+use crate::expression::{JsonError, Number, Path, Projection, Record, Scope, Template, Value};
 
 /// Follows one read of a stream.
 #[derive(Debug)]
@@ -54,10 +52,18 @@ struct TimePosition {
     bound: Option<Mark>,
     /// Whether the bound is where an earlier read ended, so that the overlap is taken off.
     resumed: bool,
-    newest: Option<Mark>,
-    seen: HashMap<String, Mark>,
+    /// The latest instant read that was over when it was read: nothing can come into it any more.
+    closed: Option<Mark>,
+    /// The earliest instant read that was not over yet. A later read begins before it, because what comes into it late
+    /// may stand before what has been read of it.
+    open: Option<Mark>,
+    /// What was read from `closed` on, with its time where this read has met it.
+    seen: HashMap<String, Option<Mark>>,
+    /// The time of the record read last.
     last: Option<Mark>,
+    /// Whether times only grew.
     ordered: bool,
+    /// Whether the page moved on to a later instant.
     moved: bool,
 }
 
@@ -67,6 +73,17 @@ struct KeyPosition {
     largest: Option<String>,
     last: Option<String>,
     ordered: bool,
+}
+
+/// What bounds a request from below.
+#[derive(Debug)]
+pub(super) struct LowerBound<'c> {
+    /// The parameters that set it.
+    query: &'c [(String, Template)],
+    /// The name under which they see it.
+    name: &'static str,
+    /// A token, a time or a key.
+    pub(super) value: Value<'static>,
 }
 
 /// What a page brought.
@@ -117,9 +134,10 @@ impl<'c> Track<'c> {
                 Some(Cursor::Time { at, seen }) => {
                     let mark = Mark::new(at);
                     TimePosition {
-                        seen: seen.iter().map(|entry| (entry.clone(), mark.clone())).collect(),
+                        seen: seen.iter().map(|entry| (entry.clone(), None)).collect(),
                         bound: Some(mark.clone()),
-                        newest: Some(mark),
+                        closed: Some(mark),
+                        open: None,
                         last: None,
                         resumed: true,
                         ordered: true,
@@ -128,7 +146,8 @@ impl<'c> Track<'c> {
                 }
                 _ => TimePosition {
                     bound: request.since.map(|since| Mark::new(&since.to_string())),
-                    newest: None,
+                    closed: None,
+                    open: None,
                     seen: HashMap::new(),
                     last: None,
                     resumed: false,
@@ -170,34 +189,45 @@ impl<'c> Track<'c> {
         now: Timestamp,
         what: &str,
     ) -> Result<Parameters, ConnectorError> {
+        let Some(bound) = self.lower_bound(now) else {
+            return Ok(Vec::new());
+        };
+        let scope = scope.child().with_owned(bound.name, bound.value);
+        connection.parameters(bound.query, &scope, what)
+    }
+
+    /// What bounds the next request from below; `None` where nothing does.
+    pub(super) fn lower_bound(&self, now: Timestamp) -> Option<LowerBound<'c>> {
         let (query, name, value) = match (self.changes, &self.position) {
+            (
+                Changes::Token { next, .. },
+                Position::Token(TokenPosition {
+                    token: Some(token), ..
+                }),
+            ) => (next, "token", Value::text(token.clone())),
             (
                 Changes::Token {
                     first,
-                    next,
                     since_before_now,
                     ..
                 },
-                Position::Token(position),
-            ) => match &position.token {
-                Some(token) => (next, "token", Value::text(token.clone())),
-                None => (
-                    first,
-                    "since",
-                    Value::text(self.start(now, *since_before_now).to_string()),
-                ),
-            },
+                Position::Token(_),
+            ) => {
+                let start = self.start(now, *since_before_now);
+                (first, "since", Value::text(start.to_string()))
+            }
             (Changes::Time { query, overlap, .. }, Position::Time(position)) => {
+                let bound = position.bound.as_ref();
                 let overlap = if position.resumed {
                     *overlap
                 } else {
                     Duration::ZERO
                 };
-                let bound = position
-                    .bound
-                    .as_ref()
-                    .map_or(Value::Null, |bound| bound.less(overlap));
-                (query, "since", bound)
+                (
+                    query,
+                    "since",
+                    bound.map_or(Value::Null, |bound| bound.less(overlap)),
+                )
             }
             (Changes::GrowingKey { query, overlap, .. }, Position::Key(position)) => {
                 let from = position.from.as_deref();
@@ -207,17 +237,21 @@ impl<'c> Track<'c> {
                     from.map_or(Value::Null, |from| key_less(from, *overlap)),
                 )
             }
-            _ => return Ok(Vec::new()),
+            _ => return None,
         };
-        let scope = scope.child().with_owned(name, value);
-        connection.parameters(query, &scope, what)
+        Some(LowerBound { query, name, value })
     }
 
-    /// Takes note of a page.
+    /// Takes note of a page, which the system made at this time by its own clock.
     ///
     /// # Errors
     /// [`Astray`].
-    pub(super) fn observe(&mut self, page: &bytes::Bytes, records: Vec<Record>) -> Result<Observed, Astray> {
+    pub(super) fn observe(
+        &mut self,
+        page: &bytes::Bytes,
+        records: Vec<Record>,
+        answered_at: Timestamp,
+    ) -> Result<Observed, Astray> {
         match (self.changes, &mut self.position) {
             (
                 Changes::Token {
@@ -226,7 +260,7 @@ impl<'c> Track<'c> {
                 Position::Token(position),
             ) => position.observe(page, records, at, done, on_lost.as_ref().map(|(path, _)| path)),
             (Changes::Time { from, overlap, .. }, Position::Time(position)) => {
-                Ok(position.observe(records, from, self.key, *overlap)?)
+                Ok(position.observe(records, from, self.key, *overlap, answered_at)?)
             }
             (Changes::GrowingKey { key, .. }, Position::Key(position)) => Ok(position.observe(records, key)?),
             _ => Ok(Observed {
@@ -242,7 +276,7 @@ impl<'c> Track<'c> {
     pub(super) fn finished(&self) -> Option<Cursor> {
         match &self.position {
             Position::Token(position) => position.cursor(),
-            Position::Time(position) => position.cursor(),
+            Position::Time(position) => position.cursor(true),
             Position::Key(position) => position.largest.clone().map(Cursor::Key),
             Position::Scan => Some(Cursor::Scan),
             Position::Parent => None,
@@ -285,7 +319,7 @@ impl<'c> Track<'c> {
         }
         position.moved = false;
         position.resumed = false;
-        position.bound.clone_from(&position.newest);
+        position.bound.clone_from(&position.last);
         true
     }
 
@@ -323,7 +357,8 @@ impl TokenPosition {
         }
         self.stored = false;
         // A system that has not caught up gives an empty page and the same token: it is asked again in the next run.
-        let more = !done && !(stands_still && records.is_empty());
+        let caught_up = done || (stands_still && records.is_empty());
+        let more = !caught_up;
         if more {
             let new = self.token.clone().is_some_and(|token| self.seen.insert(token));
             if stands_still || !new {
@@ -353,6 +388,7 @@ impl TimePosition {
         from: &Path,
         key: &Path,
         overlap: Duration,
+        answered_at: Timestamp,
     ) -> Result<Observed, JsonError> {
         let mut projection = Projection::new();
         projection.add_path(from);
@@ -369,20 +405,20 @@ impl TimePosition {
             self.ordered &= self.last.as_ref().is_none_or(|last| *last <= mark);
             first.get_or_insert_with(|| mark.clone());
             self.last = Some(mark.clone());
-            let entry = entry(&value, key, &record);
-            if self.seen.contains_key(&entry) {
+            self.sort(&mark, answered_at);
+            let known = self.seen.insert(entry(&value, key, &record), Some(mark));
+            if known.is_some() {
                 repeated += 1;
-                continue;
+            } else {
+                kept.push(record);
             }
-            self.seen.insert(entry, mark.clone());
-            self.newest = self.newest.take().max(Some(mark));
-            kept.push(record);
         }
         self.moved = first.is_some() && self.last > self.bound && self.last > first;
-        if let Some(newest) = &self.newest {
-            self.seen.retain(|_, mark| newest.reaches(mark, overlap));
+        if let Some(at) = self.closed.as_ref().or(self.open.as_ref()) {
+            self.seen
+                .retain(|_, mark| mark.as_ref().is_none_or(|mark| at.reaches(mark, overlap)));
         }
-        let cursor = self.cursor().filter(|_| self.ordered);
+        let cursor = self.cursor(false).filter(|_| self.ordered);
         Ok(Observed {
             records: kept,
             repeated,
@@ -391,12 +427,29 @@ impl TimePosition {
         })
     }
 
-    fn cursor(&self) -> Option<Cursor> {
-        let newest = self.newest.as_ref()?;
-        let mut seen: Vec<String> = self.seen.keys().cloned().collect();
+    /// Notes whether the system was past an instant when it told what happened in it.
+    fn sort(&mut self, mark: &Mark, answered_at: Timestamp) {
+        // The system tells its time in whole seconds.
+        let is_open = mark
+            .at
+            .is_some_and(|at| at.as_second() >= answered_at.as_second());
+        if is_open {
+            if self.open.as_ref().is_none_or(|open| mark < open) {
+                self.open = Some(mark.clone());
+            }
+        } else if self.open.as_ref().is_none_or(|open| mark < open) {
+            self.closed = self.closed.take().max(Some(mark.clone()));
+        }
+    }
+
+    /// Where to go on. What was seen earlier and did not come again is forgotten once everything has been read.
+    fn cursor(&self, complete: bool) -> Option<Cursor> {
+        let at = self.closed.as_ref().or(self.open.as_ref())?;
+        let seen = self.seen.iter().filter(|(_, mark)| mark.is_some() || !complete);
+        let mut seen: Vec<String> = seen.map(|(entry, _)| entry.clone()).collect();
         seen.sort();
         Some(Cursor::Time {
-            at: newest.text.clone(),
+            at: at.text.clone(),
             seen,
         })
     }
@@ -431,105 +484,11 @@ impl KeyPosition {
     }
 }
 
-/// A change time: as the system wrote it, and as an instant where that can be read.
-#[derive(Clone, Debug)]
-struct Mark {
-    text: String,
-    at: Option<Timestamp>,
-}
-
-impl Mark {
-    fn new(text: &str) -> Self {
-        Mark {
-            at: instant(text),
-            text: text.to_owned(),
-        }
-    }
-
-    /// This time less an overlap, in the system's own form: a number stays one.
-    fn less(&self, overlap: Duration) -> Value<'static> {
-        if let Some(number) = Number::parse(self.text.clone()) {
-            let unit = if number.as_f64().is_some_and(|number| number.abs() >= MILLISECONDS) {
-                1000
-            } else {
-                1
-            };
-            let less = i64::try_from(overlap.as_secs())
-                .unwrap_or(i64::MAX)
-                .saturating_mul(unit);
-            return match number.as_i64() {
-                Some(whole) if less > 0 => Value::from(whole.saturating_sub(less)),
-                _ => Value::Number(number),
-            };
-        }
-        match self.at.filter(|_| !overlap.is_zero()) {
-            Some(at) => Value::text(at.checked_sub(signed(overlap)).unwrap_or(at).to_string()),
-            None => Value::text(self.text.clone()),
-        }
-    }
-
-    /// Whether a read that starts at this time less the overlap meets that mark again.
-    fn reaches(&self, mark: &Mark, overlap: Duration) -> bool {
-        match (self.at, mark.at) {
-            (Some(newest), Some(at)) => newest.checked_sub(signed(overlap)).unwrap_or(newest) <= at,
-            _ => self == mark,
-        }
-    }
-}
-
-impl PartialEq for Mark {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Mark {}
-
-impl PartialOrd for Mark {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Mark {
-    fn cmp(&self, other: &Self) -> Ordering {
-        match (self.at, other.at) {
-            (Some(one), Some(other)) => one.cmp(&other),
-            _ => compare(&self.text, &other.text),
-        }
-    }
-}
-
-fn mark(value: &Value<'_>, path: &Path) -> Option<Mark> {
-    Some(Mark::new(&path.one(value)?.scalar_text()?))
-}
-
-/// RFC 3339, a date and time without a zone (taken as UTC), or Unix seconds or milliseconds.
-fn instant(text: &str) -> Option<Timestamp> {
-    if let Some(number) = Number::parse(text) {
-        let number = number.as_f64()?;
-        let seconds = if number.abs() >= MILLISECONDS {
-            number / 1000.0
-        } else {
-            number
-        };
-        return Timestamp::from_duration(SignedDuration::try_from_secs_f64(seconds).ok()?).ok();
-    }
-    text.parse().ok().or_else(|| {
-        let civil: jiff::civil::DateTime = text.parse().ok()?;
-        Some(civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
-    })
-}
-
 /// Knows a record again as long as it has not changed.
 fn entry(value: &Value<'_>, key: &Path, record: &Record) -> String {
     let key = key.one(value).and_then(Value::scalar_text).unwrap_or_default();
     let digest = blake3::hash(record.received()).to_hex();
     format!("{key} {}", digest.get(..16).unwrap_or_default())
-}
-
-fn compare(one: &str, other: &str) -> Ordering {
-    numbers(one, other).unwrap_or_else(|| one.cmp(other))
 }
 
 fn key_less(key: &str, overlap: u64) -> Value<'static> {
@@ -540,8 +499,4 @@ fn key_less(key: &str, overlap: u64) -> Value<'static> {
         },
         None => Value::text(key.to_owned()),
     }
-}
-
-fn signed(duration: Duration) -> SignedDuration {
-    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
 }
