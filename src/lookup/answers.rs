@@ -82,15 +82,6 @@ impl Answers {
         serves(kept).then(|| kept.answer.clone())
     }
 
-    /// Forgets what is known for a key.
-    pub(super) fn forget(&self, key: &str) {
-        if let Some(shard) = self.shard(key) {
-            let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
-            shard.young.remove(key);
-            shard.old.remove(key);
-        }
-    }
-
     /// Keeps an answer that came now.
     pub(super) fn put(&self, key: &str, answer: Answer, fresh_for: Duration) {
         let Some(shard) = self.shard(key) else {

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -12,9 +13,10 @@ use uuid::Uuid;
 use super::Stop;
 use super::batch::Planned;
 use super::context::Context;
-use crate::compile::compiled::StreamRef;
+use crate::compile::compiled::{Lookup, StreamRef};
 use crate::connector::{Operation, WriteIntent, WriteOutcome};
 use crate::expression::Value;
+use crate::lookup::LookupError;
 use crate::mapping::{Cell, Found, Pending, PendingKey, Reject, payload};
 use crate::state::{Claim, CreateKey, Created, Intent};
 
@@ -50,7 +52,7 @@ pub(crate) struct ReferenceWrite {
     /// How often it was sent.
     pub(crate) attempts: u32,
     /// From sending to answer.
-    pub(crate) latency: std::time::Duration,
+    pub(crate) latency: Duration,
     /// Why it failed.
     pub(crate) error: Option<String>,
 }
@@ -128,7 +130,7 @@ impl References {
             stream: context.stream(sink).name.clone(),
             key: pending.key.key.clone(),
         };
-        if self.claimed(context, lookup.fresh_for, pending, &claim).await? {
+        if self.claimed(context, lookup, pending, &claim).await? {
             return Ok(None);
         }
         let mut fields = Vec::with_capacity(pending.cells.len());
@@ -223,7 +225,11 @@ impl References {
             }
             WriteOutcome::Exists { message } => {
                 write.error = Some(message.clone());
-                match context.lookups.find_again(pending.lookup, &pending.given).await? {
+                let found = match context.lookups.find_again(pending.lookup, &pending.given).await {
+                    Err(LookupError::Refused { .. }) => None,
+                    found => found?,
+                };
+                match found {
                     Some(found) => {
                         self.writes.push(write);
                         context.state.release_creates(context.run, &[claim])?;
@@ -270,25 +276,51 @@ impl References {
     async fn claimed(
         &mut self,
         context: &Context,
-        fresh_for: std::time::Duration,
+        lookup: &Lookup,
         pending: &Pending,
         claim: &CreateKey,
     ) -> Result<bool, Stop> {
-        let believe_after = Timestamp::now() - fresh_for;
+        let believe_after = Timestamp::now()
+            .checked_sub(believed_for(context, lookup))
+            .unwrap_or(Timestamp::MIN);
         let claims = context.state.claim_creates(
             &context.pipeline.name,
             context.run,
             std::slice::from_ref(claim),
             believe_after,
         )?;
-        let key = match claims.into_iter().next() {
-            Some(Claim::Created(key)) => Some(Value::text(key)),
-            Some(Claim::Busy { .. }) => context
-                .lookups
-                .find_again(pending.lookup, &pending.given)
-                .await?
-                .map(|found| found.key.clone()),
-            Some(Claim::Won) | None => return Ok(false),
+        let claim_won = match claims.into_iter().next() {
+            Some(Claim::Created(key)) => {
+                self.keys.insert(pending.key.clone(), Value::text(key));
+                return Ok(true);
+            }
+            Some(Claim::Busy { .. }) => false,
+            Some(Claim::Won) | None => true,
+        };
+        // What mapping was told may be minutes old, or read from a listing: the system itself has the last word.
+        let found = match context.lookups.find_again(pending.lookup, &pending.given).await {
+            Err(LookupError::Refused { message, .. }) => {
+                let reject = Reject::new("lookup", "reference_unknown", message);
+                if claim_won {
+                    self.fail(context, pending, claim, reject)?;
+                } else {
+                    self.failures.insert(pending.key.clone(), reject);
+                }
+                return Ok(true);
+            }
+            found => found?,
+        };
+        let key = match found {
+            Some(found) => {
+                if claim_won {
+                    context
+                        .state
+                        .release_creates(context.run, std::slice::from_ref(claim))?;
+                }
+                Some(found.key.clone())
+            }
+            None if claim_won => return Ok(false),
+            None => None,
         };
         match key {
             Some(key) => {
@@ -319,4 +351,18 @@ impl References {
         self.failures.insert(pending.key.clone(), reject);
         Ok(())
     }
+}
+
+/// How long a creation is believed although the system does not find the record: while its search may lag, and as long
+/// as any other answer of the lookup is.
+fn believed_for(context: &Context, lookup: &Lookup) -> Duration {
+    let stream = context.stream(StreamRef {
+        connection: lookup.connection,
+        stream: lookup.stream,
+    });
+    let keys = lookup.attempts.iter().flat_map(|attempt| &attempt.keys);
+    let finds = keys.filter_map(|key| stream.find.get(key.find?));
+    finds
+        .map(|find| find.behind)
+        .fold(lookup.fresh_for, Duration::max)
 }

@@ -99,8 +99,6 @@ struct StoredClaim {
     run: Uuid,
     claimed: Timestamp,
     created: Option<(String, Timestamp)>,
-    /// An intent that may have created the record is open.
-    in_flight: bool,
     /// The claiming run has ended.
     ended: bool,
 }
@@ -112,9 +110,11 @@ pub(super) fn claim(
     keys: &[CreateKey],
     believe_after: Timestamp,
 ) -> Result<Vec<Claim>, Failure> {
+    let mut sent = transaction.prepare_cached(
+        "SELECT run, first_sent FROM intents WHERE create_connection = ?1 AND create_stream = ?2 AND create_key = ?3",
+    )?;
     let mut read = transaction.prepare_cached(
         "SELECT pipeline, run, claimed, created_key, created, \
-         EXISTS (SELECT 1 FROM intents WHERE create_connection = ?1 AND create_stream = ?2 AND create_key = ?3), \
          EXISTS (SELECT 1 FROM runs WHERE runs.id = creates.run AND runs.ended IS NOT NULL) \
          FROM creates WHERE connection = ?1 AND stream = ?2 AND key = ?3",
     )?;
@@ -126,21 +126,23 @@ pub(super) fn claim(
     let now = micros(Timestamp::now());
     let mut claims = Vec::with_capacity(keys.len());
     for key in keys {
-        let stored = read
-            .query_row(params![key.connection, key.stream, key.key], |row| {
-                let created_key: Option<String> = row.get(3)?;
-                let created: Option<i64> = row.get(4)?;
-                Ok(StoredClaim {
-                    pipeline: row.get(0)?,
-                    run: run_id(row.get_ref(1)?.as_str()?)?,
-                    claimed: time(row.get(2)?)?,
-                    created: created_key.zip(created.map(time).transpose()?),
-                    in_flight: row.get(5)?,
-                    ended: row.get(6)?,
+        let name = params![key.connection, key.stream, key.key];
+        // A request that may have created the record: nobody else creates it before that intent is settled.
+        let in_flight = sent
+            .query_row(name, |row| {
+                Ok(Claim::Busy {
+                    run: run_id(row.get_ref(0)?.as_str()?)?,
+                    since: time(row.get(1)?)?,
                 })
             })
             .optional()?;
-        let claim = stored.map_or(Claim::Won, |stored| stored.answer(pipeline, run, believe_after));
+        let claim = match in_flight {
+            Some(busy) => busy,
+            None => read
+                .query_row(name, stored_claim)
+                .optional()?
+                .map_or(Claim::Won, |stored| stored.answer(pipeline, run, believe_after)),
+        };
         if claim == Claim::Won {
             put.execute(params![
                 key.connection,
@@ -156,6 +158,18 @@ pub(super) fn claim(
     Ok(claims)
 }
 
+fn stored_claim(row: &Row<'_>) -> rusqlite::Result<StoredClaim> {
+    let created_key: Option<String> = row.get(3)?;
+    let created: Option<i64> = row.get(4)?;
+    Ok(StoredClaim {
+        pipeline: row.get(0)?,
+        run: run_id(row.get_ref(1)?.as_str()?)?,
+        claimed: time(row.get(2)?)?,
+        created: created_key.zip(created.map(time).transpose()?),
+        ended: row.get(5)?,
+    })
+}
+
 impl StoredClaim {
     fn answer(self, pipeline: &str, run: Uuid, believe_after: Timestamp) -> Claim {
         match self.created {
@@ -166,7 +180,7 @@ impl StoredClaim {
         }
         // Who claims holds the pipeline's lease, so that another run of the same pipeline is dead.
         let abandoned = self.run == run || self.pipeline == pipeline || self.ended;
-        if abandoned && !self.in_flight {
+        if abandoned {
             return Claim::Won;
         }
         Claim::Busy {

@@ -100,6 +100,12 @@ pub(in crate::state) fn claims_of_dead_runs_are_taken_over(state: &dyn State) {
     state.start_run(&start(next, CASES.pipeline, 60)).unwrap();
     let claims = state.claim_creates(CASES.pipeline, next, &keys, at(0)).unwrap();
     assert!(matches!(claims[..], [Claim::Busy { run, .. }, Claim::Won] if run == dead));
+    // Not even when the claim is given back.
+    state.release_creates(dead, &keys[..1]).unwrap();
+    let claims = state
+        .claim_creates(CASES.pipeline, next, &keys[..1], at(0))
+        .unwrap();
+    assert!(matches!(claims[..], [Claim::Busy { run, .. }] if run == dead));
     state
         .commit(&Batch {
             intents_settled: vec![run_number(10)],
