@@ -146,7 +146,10 @@ impl Shared {
                         .and_then(|(_, keys)| keys.first())
                         .and_then(|key| self.pipeline.lookups.get(key.lookup))
                         .map_or_else(String::new, |rule| rule.name.clone());
-                    return Err(LookupError::Connector { lookup, source });
+                    return Err(LookupError::Connector {
+                        lookup,
+                        source: source.into(),
+                    });
                 }
             }
         }

@@ -15,7 +15,7 @@ pub enum LookupError {
         lookup: String,
         /// What failed.
         #[source]
-        source: ConnectorError,
+        source: Box<ConnectorError>,
     },
     /// The store failed.
     #[error(transparent)]

@@ -7,6 +7,7 @@ use futures::stream::{StreamExt, TryStreamExt, iter};
 use super::table::{Whole, record_keys};
 use super::{LookupError, Shared};
 use crate::compile::compiled::{ConnectionId, Load, Lookup, LookupId};
+use crate::connector::ConnectorError;
 use crate::expression::{Projection, Record};
 
 /// How many streams are read at once.
@@ -47,9 +48,9 @@ impl Shared {
         let Some(first) = lookups.first().and_then(|id| self.pipeline.lookups.get(*id)) else {
             return Ok(());
         };
-        let failed = |source| LookupError::Connector {
+        let failed = |source: ConnectorError| LookupError::Connector {
             lookup: first.name.clone(),
-            source,
+            source: source.into(),
         };
         let mut loading = Loading::new(self, lookups);
         let mut reader = self.source.read(connection, stream);

@@ -27,8 +27,11 @@ pub(super) struct Table {
     /// Answers that were asked for, one set for each attempt.
     pub(super) asked: Vec<Answers>,
     /// Fallbacks, which stay for the whole run, by attempt and key.
-    pub(super) pinned: RwLock<HashMap<(usize, String), Arc<[Arc<Found>]>>>,
+    pub(super) pinned: RwLock<HashMap<(usize, String), FoundRecords>>,
 }
+
+/// What a key finds, in the order in which the system returned it.
+pub(super) type FoundRecords = Arc<[Arc<Found>]>;
 
 /// A constant condition: a record counts only if a node at the path is one of the values.
 #[derive(Debug)]
@@ -105,7 +108,7 @@ impl Table {
             .insert((attempt, key), found.into());
     }
 
-    fn pinned(&self, attempt: usize, key: &str) -> Option<Arc<[Arc<Found>]>> {
+    fn pinned(&self, attempt: usize, key: &str) -> Option<FoundRecords> {
         let pinned = self.pinned.read().unwrap_or_else(PoisonError::into_inner);
         if pinned.is_empty() {
             return None;

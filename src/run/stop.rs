@@ -55,9 +55,8 @@ impl Stop {
     /// The ending that this reason leads to.
     pub(crate) fn ending(&self, cancellation: &Cancellation) -> Ending {
         match self {
-            Stop::Connector(error) | Stop::Lookup(LookupError::Connector { source: error, .. }) => {
-                of_connector(error, cancellation)
-            }
+            Stop::Connector(error) => of_connector(error, cancellation),
+            Stop::Lookup(LookupError::Connector { source, .. }) => of_connector(source, cancellation),
             Stop::Lookup(LookupError::State(_)) => Ending::StateUnusable,
             Stop::Lookup(LookupError::Worker { .. }) => Ending::Internal,
             Stop::Lookup(_) => Ending::Refused,
