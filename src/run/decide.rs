@@ -4,7 +4,7 @@
 //! that somebody made in the sink survives until the source changes that very field.
 
 use crate::compile::compiled::{Row, WritePolicy};
-use crate::expression::{Path, Value};
+use crate::expression::Value;
 use crate::mapping::Cell;
 use crate::state::{Digest, Digester};
 
@@ -30,19 +30,6 @@ pub(crate) fn digest_all(digester: &Digester, digests: &[Option<Digest>]) -> Dig
         }
     }
     digester.digest(&bytes)
-}
-
-/// The digest of what a record has at some paths.
-pub(crate) fn digest_paths(digester: &Digester, paths: &[Path], record: &Value<'_>) -> Digest {
-    let mut canonical = Vec::new();
-    for path in paths {
-        for value in path.all(record) {
-            value.canonical(&mut canonical);
-            canonical.push(b',');
-        }
-        canonical.push(b';');
-    }
-    digester.digest(&canonical)
 }
 
 /// One field that an update changes.

@@ -104,7 +104,9 @@ pub(crate) async fn run(context: &Arc<Context>, id: FlowId, summary: &mut FlowSu
                 ItemOutcome::Waiting(_) => summary.waiting += 1,
             }
         }
-        context.counters(id).load.records.add(batch.written);
+        let counters = context.counters(id);
+        counters.transform.records.add(batch.written + batch.others.len() as u64);
+        counters.load.records.add(batch.written);
         check_budget(context, id, summary, false)?;
     }
     check_budget(context, id, summary, true)?;

@@ -247,6 +247,9 @@ impl FlowRun {
                 .plan(transformed.items)
                 .await?
             {
+                if let (true, Some(mapped)) = (planned.decision.writes(), planned.mapped()) {
+                    references.extend(mapped.pending.iter().map(|pending| pending.key.clone()));
+                }
                 match planned.decision {
                     Decision::Create | Decision::Update(_) | Decision::UpdateAll(_) => changed += 1,
                     Decision::Delete { .. } => deleted += 1,
@@ -299,6 +302,8 @@ impl FlowRun {
         );
         let planned = Planner::new(&context, self.id).plan(batch.items).await?;
         let counters = context.counters(self.id);
+        counters.transform.records.add(planned.len() as u64);
+        counters.transform.batches.add(1);
         counters.plan.records.add(planned.len() as u64);
         counters.plan.batches.add(1);
         if context.options.dry_run {

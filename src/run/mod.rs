@@ -85,8 +85,6 @@ pub async fn run(
     if let Err(stop) = outcome {
         summary.ending = stop.ending(&cancellation);
         summary.message = Some(with_causes(&stop));
-    } else if summary.flows.iter().any(|flow| flow.rejected + flow.held > 0) {
-        summary.ending = Ending::CompleteWithRejects;
     }
     summary.ended = Timestamp::now();
     summary.requests = telemetry
@@ -147,17 +145,17 @@ async fn execute(
     };
     let result = run_flows(&context, summary, &mut cursors).await;
     let result = result.and_then(|()| balanced(summary));
-    summary.ending = match &result {
-        Err(stop) => stop.ending(cancellation),
-        Ok(()) if summary.flows.iter().any(|flow| flow.rejected + flow.held > 0) => {
-            Ending::CompleteWithRejects
-        }
-        Ok(()) => Ending::Complete,
-    };
     for (name, item) in state.queue_list(&context.pipeline.name, &QueueFilter::default())? {
         tracing::trace!(flow = %name, key = %item.key, "Waiting.");
         *summary.queue.entry(item.kind.word().to_owned()).or_default() += 1;
     }
+    let rejects = summary.flows.iter().any(|flow| flow.rejected + flow.held > 0);
+    let older = context.options.strict && !summary.queue.is_empty();
+    summary.ending = match &result {
+        Err(stop) => stop.ending(cancellation),
+        Ok(()) if rejects || older => Ending::CompleteWithRejects,
+        Ok(()) => Ending::Complete,
+    };
     let closed = close(context, &state, run, summary, cursors);
     result.and(closed)
 }

@@ -3,14 +3,14 @@
 //! A batch holds only what changed. The rest of each group is fetched through the stream's `find`, so that a changed
 //! loser never beats an unchanged winner.
 
-use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Stop;
 use super::context::Context;
 use super::transform::record_key;
-use crate::compile::compiled::{Flow, OnePer, Preference, Source};
+use crate::compile::compiled::{Flow, OnePer, Source};
+use crate::mapping::winner;
 use crate::expression::{Joined, Record, Scope, Value, normalize};
 
 /// Name under which the winner's rules see the losers.
@@ -68,20 +68,20 @@ pub(crate) async fn survivors(
                 candidates.push(other);
             }
         }
-        let mut best = 0;
-        for candidate in 1..candidates.len() {
-            if better(rule, &candidates[candidate], &candidates[best]) {
-                best = candidate;
-            }
+        let mut views = Vec::with_capacity(candidates.len());
+        for candidate in &candidates {
+            views.push(candidate.value().unwrap_or_default());
         }
-        let mut winner = candidates.swap_remove(best);
+        let best = winner(rule, &views).unwrap_or_default();
+        drop(views);
+        let mut best = candidates.swap_remove(best);
         let others = candidates.iter().map(|record| record.text().clone()).collect();
-        winner.join(Arc::from(OTHERS), Joined::Many(others));
+        best.join(Arc::from(OTHERS), Joined::Many(others));
         for (rank, place) in members.iter().enumerate() {
             losers[*place] = rank > 0;
         }
         if let Some(first) = members.first() {
-            survivors[*first] = winner;
+            survivors[*first] = best;
         }
     }
     Ok(Survivors {
@@ -104,73 +104,4 @@ fn group_of(rule: &OnePer, context: &Context, record: &Record) -> Option<(Value<
     };
     let group = normalize(&rule.normalize, &value).filter(|text| !text.is_empty())?;
     Some((value, group))
-}
-
-fn better(rule: &OnePer, one: &Record, other: &Record) -> bool {
-    let (Ok(one), Ok(other)) = (one.value(), other.value()) else {
-        return false;
-    };
-    for (path, preference) in &rule.keep {
-        let nothing = Value::Null;
-        let (a, b) = (
-            path.one(&one).unwrap_or(&nothing),
-            path.one(&other).unwrap_or(&nothing),
-        );
-        let ordering = match (a.is_null(), b.is_null()) {
-            // Nothing is worse than anything, whichever way values are preferred.
-            (true, true) => Ordering::Equal,
-            (true, false) => return false,
-            (false, true) => return true,
-            (false, false) => match preference {
-                Preference::Highest => rank(a, b),
-                Preference::Lowest => rank(b, a),
-            },
-        };
-        if ordering != Ordering::Equal {
-            return ordering == Ordering::Greater;
-        }
-    }
-    false
-}
-
-/// Numbers by value, false before true, everything else by its text.
-fn rank(one: &Value<'_>, other: &Value<'_>) -> Ordering {
-    match (one, other) {
-        (Value::Number(a), Value::Number(b)) => {
-            a.as_f64().partial_cmp(&b.as_f64()).unwrap_or(Ordering::Equal)
-        }
-        (Value::Bool(a), Value::Bool(b)) => a.cmp(b),
-        _ => one.scalar_text().cmp(&other.scalar_text()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::expression::Path;
-
-    fn record(text: &'static str) -> Record {
-        Record::new(bytes::Bytes::from_static(text.as_bytes()))
-    }
-
-    #[test]
-    fn preferences_count_in_order_and_nothing_is_worst() {
-        let rule = OnePer {
-            same: Source::Select(Path::parse("$.email").unwrap()),
-            normalize: Vec::new(),
-            keep: vec![
-                (Path::parse("$.verified").unwrap(), Preference::Highest),
-                (Path::parse("$.created").unwrap(), Preference::Lowest),
-            ],
-            find: None,
-        };
-        let verified = record(r#"{"verified": true, "created": "2024-05-01"}"#);
-        let older = record(r#"{"verified": true, "created": "2024-01-01"}"#);
-        let unverified = record(r#"{"verified": false, "created": "2020-01-01"}"#);
-        let unknown = record(r#"{"verified": true, "created": null}"#);
-        assert!(better(&rule, &verified, &unverified));
-        assert!(better(&rule, &older, &verified));
-        assert!(better(&rule, &verified, &unknown));
-        assert!(!better(&rule, &verified, &verified));
-    }
 }

@@ -341,12 +341,16 @@ impl<'c> Recorder<'c> {
                     summary.field_changes += write.fields as u64;
                 }
             }
-            let counts = effect.planned.decision.writes() && !effect.unfinished;
-            if let (true, Some(mapped)) = (counts, effect.planned.mapped()) {
-                for used in &mapped.fallbacks {
-                    if let Some(rule) = self.flow.rows.get(used.row) {
-                        *summary.fallbacks.entry(rule.target.name.clone()).or_default() += 1;
-                    }
+            let Some(mapped) = effect.planned.mapped() else { continue };
+            for used in &mapped.fallbacks {
+                let written = match &effect.planned.decision {
+                    _ if effect.unfinished => false,
+                    Decision::Create => true,
+                    Decision::Update(update) => update.changes.iter().any(|change| change.row == used.row),
+                    _ => false,
+                };
+                if let (true, Some(rule)) = (written, self.flow.rows.get(used.row)) {
+                    *summary.fallbacks.entry(rule.target.name.clone()).or_default() += 1;
                 }
             }
         }

@@ -15,7 +15,8 @@ use super::{Stop, decide};
 use crate::compile::compiled::FlowId;
 use crate::expression::{Record, Scope};
 use crate::lookup::BatchResolver;
-use crate::mapping::{Cell, Columns, Coverage, Mapper, Outcome, Reject};
+use crate::mapping::{Cell, Columns, Coverage, Mapper, Outcome, Reject, digest_values};
+use crate::state::Digest;
 use crate::snapshot::{ColumnsBuilder, ExtractedRows, Heads, RowHead, Rows};
 
 /// More rounds than any chain that validates: joins, lookups, created records and their lookups.
@@ -231,7 +232,10 @@ fn map_one(
                     let whole = if compiled.only_if_changed.is_empty() {
                         decide::digest_all(&context.digester, &digests)
                     } else {
-                        decide::digest_paths(&context.digester, &compiled.only_if_changed, &view)
+                        Digest(digest_values(
+                            &context.state.digest_key(),
+                            compiled.only_if_changed.iter().map(|path| path.one(&view)),
+                        ))
                     };
                     let item = MappedItem {
                         cells: mapped.cells.into_iter().map(Cell::into_owned).collect(),
