@@ -124,8 +124,6 @@ pub(crate) enum Decision {
     },
     /// End the link and leave a tombstone.
     Unlink {
-        /// The sink record's key.
-        target: String,
         /// Why.
         reason: &'static str,
     },

@@ -105,7 +105,10 @@ pub(crate) async fn run(context: &Arc<Context>, id: FlowId, summary: &mut FlowSu
             }
         }
         let counters = context.counters(id);
-        counters.transform.records.add(batch.written + batch.others.len() as u64);
+        counters
+            .transform
+            .records
+            .add(batch.written + batch.others.len() as u64);
         counters.load.records.add(batch.written);
         check_budget(context, id, summary, false)?;
     }

@@ -368,7 +368,6 @@ impl<'c> Loader<'c> {
             WriteOutcome::Gone => {
                 written.error = Some("the sink has no such record".to_owned());
                 Decision::Unlink {
-                    target: ready.job.target.clone().unwrap_or_default(),
                     reason: "deleted in the sink",
                 }
             }

@@ -10,8 +10,8 @@ use super::Stop;
 use super::context::Context;
 use super::transform::record_key;
 use crate::compile::compiled::{Flow, OnePer, Source};
-use crate::mapping::winner;
 use crate::expression::{Joined, Record, Scope, Value, normalize};
+use crate::mapping::winner;
 
 /// Name under which the winner's rules see the losers.
 const OTHERS: &str = "others";

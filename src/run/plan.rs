@@ -117,7 +117,6 @@ impl<'c> Planner<'c> {
         }
         match (counterparts.as_slice(), targets.first()) {
             ([], Some(target)) => Ok(Decision::Unlink {
-                target: target.clone(),
                 reason: "deleted in the sink",
             }),
             (found, _) => {
@@ -198,7 +197,6 @@ impl<'c> Planner<'c> {
                 baseline: false,
             },
             OnDelete::Unlink => Decision::Unlink {
-                target,
                 reason: "deleted in the source",
             },
             OnDelete::Delete => Decision::Delete { target },
@@ -249,7 +247,6 @@ impl<'c> Planner<'c> {
                 }
                 None => {
                     *decision = Some(Decision::Unlink {
-                        target,
                         reason: "deleted in the sink",
                     });
                 }

@@ -341,7 +341,9 @@ impl<'c> Recorder<'c> {
                     summary.field_changes += write.fields as u64;
                 }
             }
-            let Some(mapped) = effect.planned.mapped() else { continue };
+            let Some(mapped) = effect.planned.mapped() else {
+                continue;
+            };
             for used in &mapped.fallbacks {
                 let written = match &effect.planned.decision {
                     _ if effect.unfinished => false,

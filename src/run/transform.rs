@@ -16,8 +16,8 @@ use crate::compile::compiled::FlowId;
 use crate::expression::{Record, Scope};
 use crate::lookup::BatchResolver;
 use crate::mapping::{Cell, Columns, Coverage, Mapper, Outcome, Reject, digest_values};
-use crate::state::Digest;
 use crate::snapshot::{ColumnsBuilder, ExtractedRows, Heads, RowHead, Rows};
+use crate::state::Digest;
 
 /// More rounds than any chain that validates: joins, lookups, created records and their lookups.
 const MOST_ROUNDS: usize = 12;
