@@ -18,7 +18,7 @@
 //! | `2024-05-01T10:00:00+02:00` | text as written | text as written | text; with `type: time` the instant, in UTC |
 //! | `$` with `type: json` | the record's text as received | | a text |
 //!
-//! The table is one test, `value_fidelity`, at the end of this file.
+//! The table is one test, `value_fidelity`, in `tests.rs`.
 
 mod filters;
 mod json;
@@ -48,3 +48,6 @@ pub use target_type::{CoerceError, TargetType};
 pub use template::{EvaluateError, Template};
 pub use time_format::{TimeFormat, TimePattern};
 pub use value::{Map, Value};
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! The general JSONPath evaluator: `jsonpath-rust` over [`Value`], and the checks that make its answers safe.
 //!
+//! Numbers are compared in filters as 64-bit floats, as the library does; what is selected keeps its digits.
 //! The library accepts some paths that RFC 9535 calls ill-typed and answers a few others wrongly (its own compliance
 //! suite says so); both are refused here with a message.
 
@@ -39,6 +40,13 @@ impl Query {
                 offset: 0,
                 length: text.chars().next().map_or(0, char::len_utf8),
                 message: "a JSONPath starts with `$`".to_owned(),
+            });
+        }
+        if let Some(offset) = space_in_name(text) {
+            return Err(SyntaxError {
+                offset,
+                length: 1,
+                message: "a name with a space stands in brackets and quotes: `$['a name']`".to_owned(),
             });
         }
         let query = parse_json_path(text).map_err(|error| syntax_error(text, &error))?;
@@ -82,6 +90,38 @@ impl Query {
     }
 }
 
+/// White space between two characters of names, outside quotes: the library would take it for a part of the name.
+fn space_in_name(text: &str) -> Option<usize> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || !c.is_ascii();
+    let mut quote = None;
+    let mut escaped = false;
+    let mut before = None;
+    let mut space = None;
+    for (offset, c) in text.char_indices() {
+        match quote {
+            Some(_) if escaped => escaped = false,
+            Some(_) if c == '\\' => escaped = true,
+            Some(open) if c == open => quote = None,
+            Some(_) => {}
+            None if c.is_ascii_whitespace() => {
+                space.get_or_insert(offset);
+                continue;
+            }
+            None if matches!(c, '\'' | '"') => quote = Some(c),
+            None => {
+                if let (Some(space), Some(true)) = (space, before)
+                    && is_name(c)
+                {
+                    return Some(space);
+                }
+            }
+        }
+        before = Some(quote.is_none() && is_name(c));
+        space = None;
+    }
+    None
+}
+
 /// Makes one message of the library's, with the place it names.
 fn syntax_error(text: &str, error: &JsonPathError) -> SyntaxError {
     let shown = error.to_string();
@@ -106,9 +146,6 @@ fn syntax_error(text: &str, error: &JsonPathError) -> SyntaxError {
         }
         (JsonPathError::PestError(_), Some('-')) => {
             "a name with `-` stands in brackets and quotes: `$['end-user']`".to_owned()
-        }
-        (JsonPathError::PestError(_), Some(' ')) => {
-            "a name with a space stands in brackets and quotes: `$['a name']`".to_owned()
         }
         (JsonPathError::PestError(_), Some(c)) => format!("`{c}` is not expected here (JSONPath, RFC 9535)"),
         (JsonPathError::InvalidJsonPath(message) | JsonPathError::InvalidNumber(message), _) => {
