@@ -305,6 +305,8 @@ impl<'c> Check<'c, '_> {
                 ));
             if let Some(name) = meant(key, words.keys().map(String::as_str)) {
                 report.hint(format!("did you mean `{name}`?"));
+            } else if key.contains(' ') {
+                report.hint("a comma inside `{ }` ends a text: quote the text that has one");
             }
         }
     }
