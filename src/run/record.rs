@@ -279,6 +279,16 @@ impl<'c> Recorder<'c> {
             before = Some(old.to_json());
             after = Some(new.to_json());
         }
+        let fallbacks: Vec<String> = match effect.planned.mapped() {
+            Some(mapped) if !matches!(decision, Decision::Duplicate | Decision::Filtered) => {
+                let rows = mapped
+                    .fallbacks
+                    .iter()
+                    .filter_map(|used| self.flow.rows.get(used.row));
+                rows.map(|row| row.target.name.clone()).collect()
+            }
+            _ => Vec::new(),
+        };
         let reason = match decision {
             Decision::Skipped(reject)
             | Decision::Rejected(reject)
@@ -292,6 +302,7 @@ impl<'c> Recorder<'c> {
             &PlannedRow {
                 decision: decision.word(),
                 changed_fields: &changed,
+                fallback_fields: &fallbacks,
                 before: before.as_deref(),
                 after: after.as_deref(),
                 winner: None,

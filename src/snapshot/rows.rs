@@ -178,6 +178,8 @@ pub struct PlannedRow<'a> {
     pub decision: &'a str,
     /// Target fields that change.
     pub changed_fields: &'a [String],
+    /// Target fields that hold a lookup's fallback.
+    pub fallback_fields: &'a [String],
     /// What the sink has, as JSON text.
     pub before: Option<&'a str>,
     /// What is written, as JSON text.
@@ -194,6 +196,7 @@ pub struct PlannedRows {
     heads: Heads,
     decision: StringBuilder,
     changed_fields: ListBuilder<StringBuilder>,
+    fallback_fields: ListBuilder<StringBuilder>,
     before: StringBuilder,
     after: StringBuilder,
     winner: StringBuilder,
@@ -206,11 +209,8 @@ impl PlannedRows {
         PlannedRows {
             heads: Heads::new(run, flow, batch),
             decision: StringBuilder::new(),
-            changed_fields: ListBuilder::new(StringBuilder::new()).with_field(Field::new(
-                "item",
-                DataType::Utf8,
-                false,
-            )),
+            changed_fields: texts(),
+            fallback_fields: texts(),
             before: StringBuilder::new(),
             after: StringBuilder::new(),
             winner: StringBuilder::new(),
@@ -226,6 +226,10 @@ impl PlannedRows {
             self.changed_fields.values().append_value(field);
         }
         self.changed_fields.append(true);
+        for field in row.fallback_fields {
+            self.fallback_fields.values().append_value(field);
+        }
+        self.fallback_fields.append(true);
         self.before.append_option(row.before);
         self.after.append_option(row.after);
         self.winner.append_option(row.winner);
@@ -240,6 +244,7 @@ impl PlannedRows {
         let columns: Vec<ArrayRef> = vec![
             Arc::new(self.decision.finish()),
             Arc::new(self.changed_fields.finish()),
+            Arc::new(self.fallback_fields.finish()),
             Arc::new(self.before.finish()),
             Arc::new(self.after.finish()),
             Arc::new(self.winner.finish()),
@@ -251,6 +256,11 @@ impl PlannedRows {
             columns,
         )
     }
+}
+
+/// A column of lists of texts.
+fn texts() -> ListBuilder<StringBuilder> {
+    ListBuilder::new(StringBuilder::new()).with_field(Field::new("item", DataType::Utf8, false))
 }
 
 /// The result of a write.

@@ -165,6 +165,12 @@ const PLANNED: &[ColumnDescription] = &[
         "The target fields that the decision changes.",
     ),
     column(
+        "fallback_fields",
+        Kind::Texts,
+        false,
+        "The target fields that hold a lookup's fallback because nothing was found.",
+    ),
+    column(
         "before",
         Kind::Json,
         true,
