@@ -12,7 +12,7 @@ use super::checks::Checks;
 use super::compiled::{AuthSetting, Connection, ConnectionAuth};
 use super::connector::{ConnectorChecks, available, candidates, compile_http};
 use super::files::Files;
-use super::place::Place;
+use crate::definition::Place;
 use super::pointer::Pointer;
 use super::record_files::{RecordFiles, digest};
 use super::setting::{kind, typed};

@@ -8,7 +8,7 @@ use super::compiled::{
     Stream,
 };
 use super::environment::Environment;
-use super::place::Place;
+use crate::definition::Place;
 use super::pointer::Pointer;
 use super::record_files::RecordFiles;
 use super::record_view::RecordView;

@@ -7,7 +7,7 @@ use super::compiled::{
 };
 use super::compiled::{Input, LookupUse};
 use super::pipeline_checks::PipelineChecks;
-use super::place::Place;
+use crate::definition::Place;
 use super::pointer::Pointer;
 use super::record_view::{RecordView, Step};
 use super::rows::{RowPlace, whole};

@@ -8,7 +8,7 @@ use super::compiled::{
     Load, Lookup, LookupId, Match, MatchKey, MatchValue, OnMany, OnNone, Source, WritePolicy,
 };
 use super::pipeline_checks::PipelineChecks;
-use super::place::Place;
+use crate::definition::Place;
 use super::pointer::Pointer;
 use super::record_view::RecordView;
 use super::rows::RowPlace;

@@ -23,7 +23,6 @@ mod order;
 mod params;
 mod pipeline;
 mod pipeline_checks;
-pub mod place;
 mod pointer;
 mod privacy;
 mod projections;

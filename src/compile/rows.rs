@@ -8,7 +8,7 @@ use super::compiled::{
 };
 use super::enums::{on_unknown, table_on_null};
 use super::pipeline_checks::PipelineChecks;
-use super::place::Place;
+use crate::definition::Place;
 use super::pointer::Pointer;
 use super::record_schema::json_text;
 use super::record_view::RecordView;

@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 
 use super::checks::Checks;
-use super::place::{NAMES, PLACES, Place};
+use crate::definition::{NAMES, PLACES, Place};
 use super::pointer::Pointer;
 use super::record_view::{RecordView, name_steps};
 use crate::diagnostic::{Code, list};

@@ -8,7 +8,8 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value};
 
-use super::{connector_schema, pipeline_schema};
+use super::{NAMES, PLACES, connector_schema, pipeline_schema};
+use crate::expression::{FILTERS, TESTS};
 
 /// The reference page, in Markdown.
 #[must_use]
@@ -33,7 +34,30 @@ pub fn reference() -> String {
         }
         .all();
     }
+    templates(&mut page);
     page
+}
+
+/// What templates see, and what can be done with it.
+fn templates(page: &mut String) {
+    page.push_str("\n## Templates\n\n| in | a template sees |\n|---|---|\n");
+    for line in PLACES {
+        let names: Vec<String> = line.names.iter().map(|name| format!("`{name}`")).collect();
+        let _ = writeln!(page, "| {} | {} |", line.position, names.join(", "));
+    }
+    page.push_str("\n| name | what it is |\n|---|---|\n");
+    for (name, meaning) in NAMES {
+        let _ = writeln!(page, "| `{name}` | {meaning} |");
+    }
+    page.push_str("\nNull and what is missing are the same, and go through a filter unchanged unless it says otherwise.\n");
+    page.push_str("\n| filter | what it does |\n|---|---|\n");
+    for filter in FILTERS {
+        let _ = writeln!(page, "| `{}` | {} |", filter.signature.replace('|', "\\|"), filter.meaning.replace('|', "\\|"));
+    }
+    page.push_str("\n| test | what it asks |\n|---|---|\n");
+    for test in TESTS {
+        let _ = writeln!(page, "| `is {}` | {} |", test.name, test.meaning);
+    }
 }
 
 /// Writes one schema's sections, each type once, in the order in which they are met.

@@ -21,6 +21,8 @@ pub struct Pipeline {
     pub connections: Vec<Connection>,
     /// The parameters' values: defaults, then `--set`.
     pub params: Value<'static>,
+    /// `connections` as templates see it: each connection's settings under its name, no credentials.
+    pub connections_seen: Value<'static>,
     /// Enum tables; [`super::EnumUse`] points here.
     pub enums: Vec<EnumTable>,
     /// Lookups; rules point here.

@@ -2,7 +2,7 @@
 
 use super::ConnectorChecks;
 use crate::compile::compiled::{AuthScheme, AuthVariant};
-use crate::compile::place::Place;
+use crate::definition::Place;
 use crate::compile::pointer::Pointer;
 use crate::compile::setting;
 use crate::compile::sight::{Names, Sight};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::ConnectorChecks;
 use crate::compile::compiled::{Changes, Pages};
-use crate::compile::place::Place;
+use crate::definition::Place;
 use crate::compile::pointer::Pointer;
 use crate::compile::record_view::RecordView;
 use crate::compile::sight::Sight;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::ConnectorChecks;
 use crate::compile::compiled::{ErrorFields, ErrorMessage, ErrorOutcome, ErrorRule, Job, JobResult};
-use crate::compile::place::Place;
+use crate::definition::Place;
 use crate::compile::pointer::Pointer;
 use crate::compile::record_schema::json_text;
 use crate::compile::sight::Sight;
@@ -13,7 +13,7 @@ use crate::diagnostic::Code;
 use crate::expression::Path;
 
 impl ConnectorChecks<'_, '_> {
-    /// The rules as written, then those that hold for every connector.
+    /// The rules as written; what none of them fits is for `connector` to judge.
     pub(super) fn error_rules(&self, at: &Pointer) -> Option<Vec<ErrorRule>> {
         let rules: Vec<_> = self
             .definition
@@ -23,22 +23,7 @@ impl ConnectorChecks<'_, '_> {
             .map(|(position, rule)| self.error_rule(&at.index(position), rule))
             .collect();
         self.check_reachable(at);
-        let mut rules = rules.into_iter().collect::<Option<Vec<_>>>()?;
-        for (statuses, outcome) in [
-            (vec![(429, 429)], ErrorOutcome::Wait),
-            (vec![(500, 599)], ErrorOutcome::Retry),
-            (vec![(401, 401), (403, 403)], ErrorOutcome::Auth),
-            (vec![(404, 404)], ErrorOutcome::Gone),
-            (vec![(400, 499)], ErrorOutcome::Reject),
-        ] {
-            rules.push(ErrorRule {
-                statuses,
-                body: Vec::new(),
-                text_contains: None,
-                outcome,
-            });
-        }
-        Some(rules)
+        rules.into_iter().collect()
     }
 
     fn error_rule(&self, at: &Pointer, rule: &definition::ErrorRule) -> Option<ErrorRule> {

@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 use super::ConnectorChecks;
 use super::stream::stream_facts;
 use crate::compile::compiled::{Connector, ConnectorKind, Envelope, HttpConnector, Stream};
-use crate::compile::place::Place;
+use crate::definition::Place;
 use crate::compile::pointer::Pointer;
 use crate::compile::sight::Sight;
 use crate::compile::stream_facts::StreamFacts;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::ConnectorChecks;
 use crate::compile::compiled::{Limit, LimitHeaders};
-use crate::compile::place::Place;
+use crate::definition::Place;
 use crate::compile::pointer::Pointer;
 use crate::compile::sight::Sight;
 use crate::definition::{self, OneOrMany};

@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 
 use super::ConnectorChecks;
 use crate::compile::compiled::{PageStop, Pages};
-use crate::compile::place::Place;
+use crate::definition::Place;
 use crate::compile::pointer::Pointer;
 use crate::compile::record_view::{RecordView, Step, path_steps};
 use crate::compile::sight::Sight;

@@ -6,7 +6,7 @@ use super::ConnectorChecks;
 use crate::compile::compiled::{
     Find, List, MapOf, Pages, Privacy, RecordShape, Relationship, Request, SideLoad, Stream,
 };
-use crate::compile::place::Place;
+use crate::definition::Place;
 use crate::compile::pointer::Pointer;
 use crate::compile::record_schema::json_text;
 use crate::compile::record_view::{RecordView, Step};

@@ -2,7 +2,7 @@
 
 use super::ConnectorChecks;
 use crate::compile::compiled::{Find, Idempotency, Precondition, Write, WriteMany};
-use crate::compile::place::Place;
+use crate::definition::Place;
 use crate::compile::pointer::Pointer;
 use crate::compile::record_view::RecordView;
 use crate::compile::sight::Sight;

@@ -1,6 +1,6 @@
 //! Which names a template sees, for every place in which one may stand.
 //!
-//! This is the one table of it: the checks refuse what it does not list, and the reference page prints it.
+//! This is the one table of it: `compile` refuses what it does not list, and the reference page prints it.
 
 /// A place in which a template may stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -199,7 +199,7 @@ pub const PLACES: &[PlaceNames] = &[
     line(
         Place::StreamCondition,
         "`deleted_when`, `erased_when`, `frozen_when`",
-        &["settings", "record"],
+        &["record"],
     ),
 ];
 
@@ -222,20 +222,6 @@ impl Place {
     pub fn names(self) -> &'static [&'static str] {
         self.line().names
     }
-}
-
-/// The table as Markdown, for the reference page.
-pub fn reference() -> String {
-    let mut page = String::from("| place | names |\n|---|---|\n");
-    for line in PLACES {
-        let names: Vec<String> = line.names.iter().map(|name| format!("`{name}`")).collect();
-        page.push_str(&format!("| {} | {} |\n", line.position, names.join(", ")));
-    }
-    page.push_str("\n| name | what it is |\n|---|---|\n");
-    for (name, meaning) in NAMES {
-        page.push_str(&format!("| `{name}` | {meaning} |\n"));
-    }
-    page
 }
 
 #[cfg(test)]
