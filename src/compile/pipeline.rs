@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::path::Path as FilePath;
 
 use super::checks::Checks;
-use super::compiled::{Pipeline, SnapshotPolicy};
+use super::compiled::{Connection, Pipeline, SnapshotPolicy};
 use super::connections::{ConnectionFacts, Connections, ConnectorFiles};
 use super::given::given_views;
 use super::order::flow_order;
@@ -18,7 +18,7 @@ use super::{CompileOptions, CompileResult};
 use crate::definition::{self, SnapshotStage};
 use crate::diagnostic::{Code, Diagnostics, Severity};
 use crate::document::Document;
-use crate::expression::Value;
+use crate::expression::{Map, Value};
 
 /// Compiles a pipeline whose text was read.
 pub(super) fn compile(
@@ -111,14 +111,16 @@ pub(super) fn compile(
         flows.sort_by_key(|(id, _)| *id);
         let mut sources = files.sources();
         sources.extend(records.sources());
+        let connections: Vec<Connection> = connections
+            .into_iter()
+            .map(|facts| facts.compiled)
+            .collect::<Option<_>>()?;
         Some(Pipeline {
             name: pipeline.pipeline.clone(),
             digest: digest(document.text()),
             sources,
-            connections: connections
-                .into_iter()
-                .map(|facts| facts.compiled)
-                .collect::<Option<_>>()?,
+            connections_seen: connections_seen(&connections),
+            connections,
             params: Value::clone(&params),
             enums,
             lookups: lookups.into_iter().collect::<Option<_>>()?,
@@ -130,6 +132,15 @@ pub(super) fn compile(
         return CompileResult::new(None, diagnostics);
     }
     CompileResult::new(compiled(), diagnostics)
+}
+
+/// `connections` as templates see it.
+fn connections_seen(connections: &[Connection]) -> Value<'static> {
+    let seen = connections.iter().map(|connection| {
+        let settings = Map(vec![("settings".into(), connection.settings.clone())]);
+        (connection.name.clone().into(), Value::Map(settings))
+    });
+    Value::Map(Map(seen.collect()))
 }
 
 /// Names that become parts of paths and of stream names.

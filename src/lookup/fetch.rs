@@ -68,8 +68,7 @@ impl Lookups {
             };
             match self.shared.known(&key, began, Reuse::Nothing) {
                 Some(Known::Found(found)) if !found.is_empty() => {
-                    let params = &self.shared.pipeline.params;
-                    let mut found = preferred(rule, params, given, found);
+                    let mut found = preferred(rule, &self.shared.pipeline, given, found);
                     let is_one = found.len() == 1 || takes_first(rule);
                     return Ok(is_one.then(|| found.swap_remove(0)));
                 }

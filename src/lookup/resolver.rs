@@ -126,7 +126,7 @@ impl BatchResolver {
     }
 
     fn answer(&self, rule: &Lookup, given: &Value<'_>, found: Vec<Arc<Found>>) -> Resolution {
-        let mut found = preferred(rule, &self.shared.pipeline.params, given, found);
+        let mut found = preferred(rule, &self.shared.pipeline, given, found);
         match found.len() {
             0 => Resolution::None,
             1 => Resolution::Found(found.swap_remove(0)),

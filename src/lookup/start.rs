@@ -3,7 +3,7 @@
 use super::fetch::Reuse;
 use super::resolver::takes_first;
 use super::table::Known;
-use super::used::{Used, connections};
+use super::used::Used;
 use super::{LookupError, Lookups};
 use crate::compile::compiled::{FlowId, LookupId};
 use crate::expression::{Scope, Template, Value};
@@ -57,10 +57,9 @@ impl Lookups {
     }
 
     fn evaluate(&self, lookup: LookupId, template: &Template) -> Result<Value<'static>, LookupError> {
-        let connections = connections(&self.shared.pipeline);
         let scope = Scope::new()
             .with("params", &self.shared.pipeline.params)
-            .with("connections", &connections);
+            .with("connections", &self.shared.pipeline.connections_seen);
         template.evaluate(&scope).map_err(|error| LookupError::Constant {
             lookup: self.name(lookup),
             template: template.source().to_owned(),

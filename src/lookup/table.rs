@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use super::answers::{Answer, Answers};
-use crate::compile::compiled::{Condition, Lookup, Match};
+use crate::compile::compiled::{Condition, Lookup, Match, Pipeline};
 use crate::expression::{Normalizer, Path, Projection, Scope, Template, Value, normalize};
 use crate::mapping::{Found, evaluate_shape, join_keys};
 
@@ -199,14 +199,17 @@ pub(super) fn record_keys(attempt: &Match, normalizers: &[Normalizer], record: &
 /// Of several records those that meet the first preference that any of them meets.
 pub(super) fn preferred(
     rule: &Lookup,
-    params: &Value<'_>,
+    pipeline: &Pipeline,
     given: &Value<'_>,
     found: Vec<Arc<Found>>,
 ) -> Vec<Arc<Found>> {
     if found.len() < 2 {
         return found;
     }
-    let scope = Scope::new().with("given", given).with("params", params);
+    let scope = Scope::new()
+        .with("given", given)
+        .with("params", &pipeline.params)
+        .with("connections", &pipeline.connections_seen);
     for preference in &rule.prefer {
         let wanted: Vec<_> = preference
             .iter()

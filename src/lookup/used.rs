@@ -8,15 +8,14 @@ use super::table::{Constant, Table};
 use crate::compile::compiled::{
     Condition, Flow, FlowId, Input, Lookup, LookupId, LookupUse, OnNone, Pipeline, Row,
 };
-use crate::expression::{Map, Path, Projection, Scope, Template, Value, normalize};
+use crate::expression::{Path, Projection, Scope, Template, normalize};
 use crate::mapping::evaluate_shape;
 
 /// Empty tables for every lookup of a pipeline.
 pub(super) fn tables(pipeline: &Pipeline) -> Result<Vec<Table>, LookupError> {
-    let connections = connections(pipeline);
     let scope = Scope::new()
         .with("params", &pipeline.params)
-        .with("connections", &connections);
+        .with("connections", &pipeline.connections_seen);
     let lookups = pipeline.lookups.iter().enumerate();
     lookups
         .map(|(id, lookup)| table(pipeline, id, lookup, &scope))
@@ -112,15 +111,6 @@ fn constant(lookup: &Lookup, condition: &Condition, scope: &Scope<'_>) -> Result
         path: condition.path.clone(),
         values,
     })
-}
-
-/// `connections` as conditions see it: each one's settings under its name.
-pub(super) fn connections(pipeline: &Pipeline) -> Value<'static> {
-    let connections = pipeline.connections.iter().map(|connection| {
-        let settings = Map(vec![("settings".into(), connection.settings.clone())]);
-        (connection.name.clone().into(), Value::Map(settings))
-    });
-    Value::Map(Map(connections.collect()))
 }
 
 /// The lookups that some flows use, and the fallbacks that they name.

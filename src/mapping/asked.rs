@@ -79,7 +79,10 @@ pub fn asked_value<'v>(
 
 /// The names that templates of a lookup see.
 fn scope<'v>(pipeline: &'v Pipeline, given: &'v Value<'v>) -> Scope<'v> {
-    Scope::new().with("given", given).with("params", &pipeline.params)
+    Scope::new()
+        .with("given", given)
+        .with("params", &pipeline.params)
+        .with("connections", &pipeline.connections_seen)
 }
 
 fn linked<'v>(

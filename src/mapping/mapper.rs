@@ -22,8 +22,6 @@ use crate::expression::{
 #[derive(Debug)]
 pub struct Mapper<'p> {
     pub(super) pipeline: &'p Pipeline,
-    /// `connections.NAME.settings`, as templates see it.
-    pub(super) connections: Value<'static>,
     pub(super) projection: Projection,
     /// Names of the flow's joins.
     pub(super) joins: Vec<&'p str>,
@@ -44,7 +42,6 @@ pub struct Mapper<'p> {
 impl<'p> Mapper<'p> {
     /// The rules of a flow.
     pub fn new(pipeline: &'p Pipeline, flow: FlowId) -> Self {
-        let connections = connections(pipeline);
         let flow = pipeline.flows.get(flow);
         let stream_of = |flow: &'p Flow| {
             let connection = pipeline.connections.get(flow.from.connection)?;
@@ -58,7 +55,7 @@ impl<'p> Mapper<'p> {
         });
         let constants = Scope::new()
             .with("params", &pipeline.params)
-            .with("connections", &connections);
+            .with("connections", &pipeline.connections_seen);
         let conditions = flow
             .map(|flow| flow.conditions.as_slice())
             .unwrap_or_default()
@@ -85,7 +82,6 @@ impl<'p> Mapper<'p> {
         let rows = flow.map(|flow| flow.rows.as_slice()).unwrap_or_default();
         Mapper {
             pipeline,
-            connections,
             parent,
             flow,
             stream,
@@ -252,7 +248,7 @@ impl<'p> Mapper<'p> {
         Scope::new()
             .with("record", root)
             .with("params", &self.pipeline.params)
-            .with("connections", &self.connections)
+            .with("connections", &self.pipeline.connections_seen)
     }
 
     /// Everything before the rows.
@@ -419,21 +415,6 @@ fn stopped<'r>(stop: Stop, key: String) -> Outcome<'r> {
         Stop::Filter | Stop::Absent => Outcome::Filtered { key },
         Stop::Missing => unanswered(key),
     }
-}
-
-/// `connections` as templates see it: every connection's settings, no credentials.
-fn connections(pipeline: &Pipeline) -> Value<'static> {
-    Value::Map(Map(pipeline
-        .connections
-        .iter()
-        .map(|connection| {
-            let settings = (Cow::Borrowed("settings"), connection.settings.clone());
-            (
-                Cow::Owned(connection.name.clone()),
-                Value::Map(Map(vec![settings])),
-            )
-        })
-        .collect()))
 }
 
 fn when_reads_joins(flow: &Flow) -> bool {

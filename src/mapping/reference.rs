@@ -233,7 +233,7 @@ impl<'m, 'r> Context<'m, 'r> {
         let scope = Scope::new()
             .with("given", &given)
             .with("params", &self.mapper.pipeline.params)
-            .with("connections", &self.mapper.connections);
+            .with("connections", &self.mapper.pipeline.connections_seen);
         let mut cells = Vec::with_capacity(rows.len());
         for row in rows {
             let context = Context {

@@ -98,7 +98,8 @@ fn group_of(rule: &OnePer, context: &Context, record: &Record) -> Option<(Value<
         Source::Compute(template) => {
             let scope = Scope::new()
                 .with("record", &view)
-                .with("params", &context.pipeline.params);
+                .with("params", &context.pipeline.params)
+                .with("connections", &context.pipeline.connections_seen);
             template.evaluate(&scope).ok()?
         }
     };

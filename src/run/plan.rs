@@ -536,7 +536,8 @@ impl<'c> Planner<'c> {
             .with("record", &view)
             .with("target", target.unwrap_or(&nothing))
             .with("fields", &fields)
-            .with("params", &self.context.pipeline.params);
+            .with("params", &self.context.pipeline.params)
+            .with("connections", &self.context.pipeline.connections_seen);
         for require in &self.flow.require {
             let (holds, otherwise) = (require.that.is_true(&scope), require.otherwise.render(&scope));
             let message = match (holds, otherwise) {

@@ -220,6 +220,7 @@ fn map_one(
             let scope = Scope::new()
                 .with("record", &view)
                 .with("params", &context.pipeline.params)
+                .with("connections", &context.pipeline.connections_seen)
                 .with("key", &own_key);
             let searched = wanted(&compiled.matches, &compiled.normalize, &view, &scope, resolver);
             match searched {

@@ -242,6 +242,7 @@ impl World {
                 use_at_most: 1.0,
             }],
             params: json(self.params),
+            connections_seen: json(r#"{"crm": {"settings": {"role": "agent"}}}"#),
             enums: Vec::new(),
             lookups: self.lookups,
             flows: vec![flow],

@@ -131,6 +131,7 @@ pub(super) fn pipeline(rows: Vec<Row>) -> Pipeline {
             use_at_most: 1.0,
         }],
         params: json(r#"{"owner":"owner@x","start":"2024-01-01"}"#),
+        connections_seen: json(r#"{"crm":{"settings":{"organization":5}}}"#),
         enums: vec![table(
             "priority",
             &[

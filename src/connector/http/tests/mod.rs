@@ -171,6 +171,7 @@ impl Given {
             sources: Vec::new(),
             connections: vec![connection],
             params: Value::Null,
+            connections_seen: Value::Null,
             enums: Vec::new(),
             lookups: Vec::new(),
             flows: Vec::new(),
