@@ -174,7 +174,15 @@ fn render(preview: &run::Preview) -> String {
             reason.message, reason.rule, reason.code
         );
     }
-    let _ = write!(text, "\nrecord\n{}", indented(&preview.raw, "  "));
+    text.push_str("\nrecord as received\n");
+    match &preview.raw {
+        Value::Map(members) => {
+            for (name, value) in members.iter().filter(|(_, value)| !value.is_null()) {
+                let _ = writeln!(text, "  {name}: {}", short(value));
+            }
+        }
+        other => text.push_str(&indented(other, "  ")),
+    }
     if !preview.trace.record.is_empty() {
         text.push_str("\nflow\n");
         for step in &preview.trace.record {
