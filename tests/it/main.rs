@@ -1,0 +1,11 @@
+//! The program from outside: its binary, against the stand-ins, over real HTTP.
+//!
+//! One binary for all of it, one module per subject. `rig` starts the stand-ins and runs the program; `oracle` works out
+//! what every case must look like without the engine.
+
+mod interruption;
+mod main_job;
+mod oracle;
+mod queue;
+mod rig;
+mod trouble;
