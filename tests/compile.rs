@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use crosswalk::compile::compiled::{
-    Allowance, Changes, Compression, ConnectorKind, FileFormat, Input, Load, MatchValue, Mode, OnDelete, OnNone, OnNull,
-    OnTooLong, OnUnknown, Pipeline, PrivacyKind, Source, Take, WritePolicy,
+    Allowance, Changes, Compression, ConnectorKind, FileFormat, Input, Load, MatchValue, Mode, OnDelete,
+    OnNone, OnNull, OnTooLong, OnUnknown, Pipeline, PrivacyKind, Source, Take, WritePolicy,
 };
 use crosswalk::compile::environment::{EmptyEnvironment, Overrides};
 use crosswalk::compile::{CompileOptions, compile_pipeline};
@@ -12,10 +12,14 @@ use crosswalk::diagnostic;
 use crosswalk::expression::{TargetType, parse_json};
 
 fn compile_at(path: &Path, environment: &[(&str, &str)], overrides: &[(&str, &str, &str)]) -> Pipeline {
-    let values = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let values = environment
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let environment = Overrides::new(values, &EmptyEnvironment);
-    let overrides: Vec<_> =
-        overrides.iter().map(|(name, setting, value)| ((*name).to_owned(), (*setting).to_owned(), (*value).to_owned())).collect();
+    let overrides: Vec<_> = overrides
+        .iter()
+        .map(|(name, setting, value)| ((*name).to_owned(), (*setting).to_owned(), (*value).to_owned()))
+        .collect();
     let options = CompileOptions {
         environment: &environment,
         set: &[],
@@ -52,7 +56,11 @@ fn shipped() -> Pipeline {
         ("ORO_CLIENT_ID", "id"),
         ("ORO_CLIENT_SECRET", "hunter3"),
     ];
-    compile_at(&path, &environment, &[("oro", "base_url", "http://127.0.0.1:8080")])
+    compile_at(
+        &path,
+        &environment,
+        &[("oro", "base_url", "http://127.0.0.1:8080")],
+    )
 }
 
 #[test]
@@ -98,16 +106,26 @@ flows:
     );
     let names: Vec<&str> = pipeline.flows.iter().map(|flow| flow.name.as_str()).collect();
     assert_eq!(names, ["first", "second"], "a flow runs after the one it is of");
-    let [first, second] = pipeline.flows.as_slice() else { panic!() };
+    let [first, second] = pipeline.flows.as_slice() else {
+        panic!()
+    };
     assert_eq!(second.of, Some(0));
-    assert!(matches!(&second.rows[1].input, Input::Link(link) if link.flow == 0 && link.key.is_none() && matches!(*link.on_none, OnNone::Wait)));
+    assert!(
+        matches!(&second.rows[1].input, Input::Link(link) if link.flow == 0 && link.key.is_none() && matches!(*link.on_none, OnNone::Wait))
+    );
     assert_eq!(first.mode, Mode::Upsert);
     assert_eq!(first.matches.len(), 2);
     assert_eq!(first.matches[0].keys[0].find, Some(1), "found by reference");
     assert!(matches!(first.matches[1].keys[0].ours, MatchValue::Link(_)));
     let guard = first.guard.as_ref().unwrap();
-    assert_eq!((guard.change_at_most, guard.delete_at_most), (Allowance::Share(0.2), Allowance::Count(0)));
-    assert_eq!((first.rejects.allow, first.rejects.retry_at_most), (Allowance::Share(0.01), 10));
+    assert_eq!(
+        (guard.change_at_most, guard.delete_at_most),
+        (Allowance::Share(0.2), Allowance::Count(0))
+    );
+    assert_eq!(
+        (first.rejects.allow, first.rejects.retry_at_most),
+        (Allowance::Share(0.01), 10)
+    );
     assert!((pipeline.connections[0].use_at_most - 0.6).abs() < 1e-9);
     assert!(pipeline.snapshots.mapped && !pipeline.snapshots.extracted);
 
@@ -124,17 +142,39 @@ flows:
     assert_eq!(row("owner.id").target.segments, ["owner", "id"]);
     assert_eq!(row("status").pointer, "/flows/first/fields/status");
 
-    let [user, everybody, contact] = pipeline.lookups.as_slice() else { panic!() };
-    assert_eq!((user.load, everybody.load, contact.load), (Load::OnDemand, Load::All, Load::OnDemand));
+    let [user, everybody, contact] = pipeline.lookups.as_slice() else {
+        panic!()
+    };
+    assert_eq!(
+        (user.load, everybody.load, contact.load),
+        (Load::OnDemand, Load::All, Load::OnDemand)
+    );
     assert_eq!(user.attempts[0].keys[0].find, Some(0));
-    assert_eq!((everybody.attempts.len(), everybody.conditions.len(), everybody.prefer.len()), (2, 1, 1));
+    assert_eq!(
+        (
+            everybody.attempts.len(),
+            everybody.conditions.len(),
+            everybody.prefer.len()
+        ),
+        (2, 1, 1)
+    );
     assert_eq!(user.fresh_for.as_secs(), 300);
     assert!(matches!(&contact.on_none, OnNone::Create(rows) if rows.len() == 2));
 
     // The requester's address is masked by the connector, the name hashed by the flow.
-    let private = |name: &str| first.private_targets.iter().find(|(target, _)| target == name).map(|(_, kind)| *kind);
+    let private = |name: &str| {
+        first
+            .private_targets
+            .iter()
+            .find(|(target, _)| target == name)
+            .map(|(_, kind)| *kind)
+    };
     assert_eq!(private("subject"), None);
-    assert_eq!(private("contact.id"), None, "the key of the contact is not personal data");
+    assert_eq!(
+        private("contact.id"),
+        None,
+        "the key of the contact is not personal data"
+    );
     assert_eq!(first.privacy.len(), 2);
 }
 
@@ -157,23 +197,45 @@ flows:
     let value = record.project(&pipeline.flows[0].projection).unwrap();
     assert_eq!(
         value,
-        parse_json(br#"{"id": 1, "status": "open", "priority": "low", "tags": ["a"], "requester": {"name": "n"}}"#).unwrap()
+        parse_json(
+            br#"{"id": 1, "status": "open", "priority": "low", "tags": ["a"], "requester": {"name": "n"}}"#
+        )
+        .unwrap()
     );
-    assert!(matches!(&pipeline.flows[0].rows[1].input, Input::Each { items: Source::Select(_), shape: None }));
+    assert!(matches!(
+        &pipeline.flows[0].rows[1].input,
+        Input::Each {
+            items: Source::Select(_),
+            shape: None
+        }
+    ));
     // A name that is masked in the source is not masked here: only the address is.
     assert_eq!(pipeline.flows[0].private_targets, []);
 }
 
 #[test]
 fn files_are_streams() {
-    let pipeline = compile("flows:\n  copy: {from: files.people, to: files.out, mode: insert, fields: {a: $.a, b: {value: $.b, type: decimal}}}\n  more: {from: files.std, to: files.out, mode: insert, fields: {a: $.a}}\n");
+    let pipeline = compile(
+        "flows:\n  copy: {from: files.people, to: files.out, mode: insert, fields: {a: $.a, b: {value: $.b, type: decimal}}}\n  more: {from: files.std, to: files.out, mode: insert, fields: {a: $.a}}\n",
+    );
     let connector = &pipeline.connections[2].connector;
-    let ConnectorKind::File(files) = &connector.kind else { panic!() };
+    let ConnectorKind::File(files) = &connector.kind else {
+        panic!()
+    };
     assert!(files.directory.ends_with("data"));
     let people = connector.streams[0].file.as_ref().unwrap();
-    assert_eq!((people.format, people.compression), (FileFormat::Csv, Compression::Gzip));
-    assert_eq!(connector.streams[1].file.as_ref().unwrap().format, FileFormat::Parquet);
-    assert!(matches!(pipeline.flows[0].columns[1].column_type, TargetType::Decimal));
+    assert_eq!(
+        (people.format, people.compression),
+        (FileFormat::Csv, Compression::Gzip)
+    );
+    assert_eq!(
+        connector.streams[1].file.as_ref().unwrap().format,
+        FileFormat::Parquet
+    );
+    assert!(matches!(
+        pipeline.flows[0].columns[1].column_type,
+        TargetType::Decimal
+    ));
 }
 
 #[test]
@@ -187,19 +249,54 @@ fn streams_are_read_as_they_say() {
     assert!(matches!(changes(0), Changes::Token { first, .. } if first[0].0 == "since"));
     assert!(matches!(changes(1), Changes::WithParent));
     assert_eq!(streams[1].parent, Some(0));
-    let Changes::GrowingKey { query, .. } = changes(2) else { panic!() };
-    assert_eq!((query[0].0.as_str(), query[0].1.source()), ("after", "{{ since }}"), "as the pages ask");
-    assert!(matches!(pipeline.connections[1].connector.streams[2].list.as_ref().unwrap().changes, Changes::Scan { .. }));
+    let Changes::GrowingKey { query, .. } = changes(2) else {
+        panic!()
+    };
+    assert_eq!(
+        (query[0].0.as_str(), query[0].1.source()),
+        ("after", "{{ since }}"),
+        "as the pages ask"
+    );
+    assert!(matches!(
+        pipeline.connections[1].connector.streams[2]
+            .list
+            .as_ref()
+            .unwrap()
+            .changes,
+        Changes::Scan { .. }
+    ));
 }
 
 #[test]
 fn the_shipped_pipeline_in_its_details() {
     let pipeline = shipped();
-    assert_eq!(pipeline.connections[1].settings.get("base_url").unwrap().as_text(), Some("http://127.0.0.1:8080"), "overridden");
-    assert_eq!(pipeline.connections[0].settings.get("base_url").unwrap().as_text(), Some("https://acme.zendesk.com"), "a default that reads another setting");
-    assert!(!format!("{pipeline:?}").contains("hunter"), "secrets are never printed");
+    assert_eq!(
+        pipeline.connections[1]
+            .settings
+            .get("base_url")
+            .unwrap()
+            .as_text(),
+        Some("http://127.0.0.1:8080"),
+        "overridden"
+    );
+    assert_eq!(
+        pipeline.connections[0]
+            .settings
+            .get("base_url")
+            .unwrap()
+            .as_text(),
+        Some("https://acme.zendesk.com"),
+        "a default that reads another setting"
+    );
+    assert!(
+        !format!("{pipeline:?}").contains("hunter"),
+        "secrets are never printed"
+    );
     let names: Vec<&str> = pipeline.sources.iter().map(|(name, _)| name.as_str()).collect();
-    assert!(names.contains(&"connectors/oro.yaml") && names.contains(&"records/zendesk.user.json"), "{names:?}");
+    assert!(
+        names.contains(&"connectors/oro.yaml") && names.contains(&"records/zendesk.user.json"),
+        "{names:?}"
+    );
 
     let flow = &pipeline.flows[0];
     assert!(matches!(flow.on_delete, OnDelete::Unlink));
@@ -210,11 +307,26 @@ fn the_shipped_pipeline_in_its_details() {
     assert!(matches!(pipeline.enums[1].on_unknown, OnUnknown::Keep));
     assert!(matches!(&pipeline.lookups[0].on_none, OnNone::Instead(_)));
     assert_eq!(pipeline.lookups[0].load, Load::All);
-    let OnNone::Create(rows) = &pipeline.lookups[1].on_none else { panic!() };
+    let OnNone::Create(rows) = &pipeline.lookups[1].on_none else {
+        panic!()
+    };
     assert_eq!(rows.len(), 10);
-    assert!(rows.iter().all(|row| row.max_length.is_none_or(|(length, _)| length == 255)));
+    assert!(
+        rows.iter()
+            .all(|row| row.max_length.is_none_or(|(length, _)| length == 255))
+    );
     let tickets = &pipeline.connections[0].connector.streams[0];
-    assert!(tickets.privacy.iter().any(|rule| rule.path.source() == "$.requester.email" && rule.kind == PrivacyKind::Mask));
-    let contacts = pipeline.connections[1].connector.streams.iter().find(|stream| stream.name == "contacts").unwrap();
+    assert!(
+        tickets
+            .privacy
+            .iter()
+            .any(|rule| rule.path.source() == "$.requester.email" && rule.kind == PrivacyKind::Mask)
+    );
+    let contacts = pipeline.connections[1]
+        .connector
+        .streams
+        .iter()
+        .find(|stream| stream.name == "contacts")
+        .unwrap();
     assert_eq!(contacts.create.as_ref().unwrap().find_again, Some(2));
 }

@@ -8,13 +8,13 @@ use super::compiled::{
     Stream,
 };
 use super::environment::Environment;
-use crate::definition::Place;
 use super::pointer::Pointer;
 use super::record_files::RecordFiles;
 use super::record_view::RecordView;
 use super::sight::{Names, Sight};
 use super::stream_facts::{StreamFacts, privacy_kind};
 use crate::definition;
+use crate::definition::Place;
 use crate::diagnostic::Code;
 use crate::expression::{Map, Path, Scope, Template, Value};
 

@@ -7,12 +7,12 @@ use super::compiled::{
 };
 use super::compiled::{Input, LookupUse};
 use super::pipeline_checks::PipelineChecks;
-use crate::definition::Place;
 use super::pointer::Pointer;
 use super::record_view::{RecordView, Step};
 use super::rows::{RowPlace, whole};
 use super::sight::Sight;
 use super::stream_facts::StreamFacts;
+use crate::definition::Place;
 use crate::definition::{self, Amount};
 use crate::diagnostic::Code;
 use crate::expression::{Path, Template};

@@ -8,13 +8,13 @@ use super::compiled::{
     Load, Lookup, LookupId, Match, MatchKey, MatchValue, OnMany, OnNone, Source, WritePolicy,
 };
 use super::pipeline_checks::PipelineChecks;
-use crate::definition::Place;
 use super::pointer::Pointer;
 use super::record_view::RecordView;
 use super::rows::RowPlace;
 use super::sight::Sight;
 use super::stream_facts::StreamFacts;
 use super::syntax::constant_value;
+use crate::definition::Place;
 use crate::definition::{self, LookupAttempt};
 use crate::diagnostic::{Code, list};
 

@@ -8,7 +8,6 @@ use super::compiled::{
 };
 use super::enums::{on_unknown, table_on_null};
 use super::pipeline_checks::PipelineChecks;
-use crate::definition::Place;
 use super::pointer::Pointer;
 use super::record_schema::json_text;
 use super::record_view::RecordView;
@@ -16,6 +15,7 @@ use super::sight::Sight;
 use super::stream_facts::StreamFacts;
 use super::syntax::constant_value;
 use super::types::{named_type, schema_type, takes};
+use crate::definition::Place;
 use crate::definition::{self, Output, Rule};
 use crate::diagnostic::{Code, list};
 use crate::expression::TargetType;

@@ -3,9 +3,9 @@
 use indexmap::IndexMap;
 
 use super::checks::Checks;
-use crate::definition::{NAMES, PLACES, Place};
 use super::pointer::Pointer;
 use super::record_view::{RecordView, name_steps};
+use crate::definition::{NAMES, PLACES, Place};
 use crate::diagnostic::{Code, list};
 use crate::expression::Template;
 

@@ -52,7 +52,12 @@ fn templates(page: &mut String) {
     page.push_str("\nNull and what is missing are the same, and go through a filter unchanged unless it says otherwise.\n");
     page.push_str("\n| filter | what it does |\n|---|---|\n");
     for filter in FILTERS {
-        let _ = writeln!(page, "| `{}` | {} |", filter.signature.replace('|', "\\|"), filter.meaning.replace('|', "\\|"));
+        let _ = writeln!(
+            page,
+            "| `{}` | {} |",
+            filter.signature.replace('|', "\\|"),
+            filter.meaning.replace('|', "\\|")
+        );
     }
     page.push_str("\n| test | what it asks |\n|---|---|\n");
     for test in TESTS {

@@ -38,6 +38,8 @@ pub(crate) struct FlowRun {
     /// Flows over the children of this flow's records; they run batch by batch, before its cursor moves.
     pub(crate) children: Vec<FlowRun>,
     batches: u32,
+    /// Records of which a write's answer was lost in this run.
+    lost: Vec<String>,
 }
 
 impl FlowRun {
@@ -60,6 +62,7 @@ impl FlowRun {
             cursors: (None, None),
             children,
             batches: 0,
+            lost: Vec::new(),
         }
     }
 
@@ -96,10 +99,32 @@ impl FlowRun {
             }
             _ => self.drive(feed, &HashMap::new()).await?,
         }
+        self.settle_lost().await?;
         if self.flow().mode == Mode::Mirror && self.context.options.limit.is_none() {
             self.delete_unseen(first).await?;
         }
         self.check_budget(true)
+    }
+
+    /// Settles the writes whose answers were lost in this run, and decides about their records again: what a cut
+    /// connection left open need not wait for the next run.
+    async fn settle_lost(&mut self) -> Result<(), Stop> {
+        let keys = std::mem::take(&mut self.lost);
+        if keys.is_empty() || !readable_by_key(&self.context, self.flow()) {
+            return Ok(());
+        }
+        super::settle::settle(&self.context).await?;
+        let from = self.flow().from;
+        for keys in keys.chunks(RETRIED_AT_ONCE) {
+            let records = self.context.connection(from).get_many(from.stream, keys).await?;
+            // Each was counted as rejected; now it is a record that came twice.
+            let again = records.len() as u64;
+            self.summary.rejected -= again.min(self.summary.rejected);
+            self.summary.duplicate += again;
+            self.drive(Feed::given(records, Origin::Queue, self.batches), &HashMap::new())
+                .await?;
+        }
+        Ok(())
     }
 
     /// Deletes what the source no longer has.
@@ -316,6 +341,7 @@ impl FlowRun {
             }
         }
         let loaded = Loader::new(&context, self.id).load(planned).await?;
+        self.lost.extend(loaded.lost());
         let recorder = Recorder::new(&context, self.id);
         if self.children.is_empty() || loaded.stop.is_some() {
             recorder.record(

@@ -25,6 +25,8 @@ use crate::state::{Baseline, Intent, RowBaseline};
 const WRITES_AT_ONCE: usize = 8;
 /// How often a record is decided again after a lost race.
 const MOST_ROUNDS: usize = 3;
+/// The reject of a record whose write was sent and not answered.
+pub(crate) const OUTCOME_UNKNOWN: &str = "outcome_unknown";
 
 /// What came of one record.
 #[derive(Debug)]
@@ -73,6 +75,20 @@ pub(crate) struct Loaded {
     pub(crate) references: References,
     /// Why the run must end after this batch is recorded.
     pub(crate) stop: Option<Stop>,
+}
+
+impl Loaded {
+    /// Keys of the records of which a write's answer was lost.
+    pub(crate) fn lost(&self) -> impl Iterator<Item = String> {
+        self.effects
+            .iter()
+            .filter_map(|effect| match &effect.planned.decision {
+                Decision::Rejected(reject) if reject.code == OUTCOME_UNKNOWN => {
+                    Some(effect.planned.item.key.clone())
+                }
+                _ => None,
+            })
+    }
 }
 
 /// A write that is to be made.
@@ -401,8 +417,8 @@ impl<'c> Loader<'c> {
                 effect.open.push(ready.id);
                 Decision::Rejected(Reject::new(
                     "sink",
-                    "outcome_unknown",
-                    format!("the answer was lost and is settled by the next run: {message}"),
+                    OUTCOME_UNKNOWN,
+                    format!("the answer to its write was lost, and is to be settled: {message}"),
                 ))
             }
             WriteOutcome::Stopped(error) => return Applied::Stop(error),

@@ -198,6 +198,7 @@ impl References {
         if !matches!(outcome, WriteOutcome::Unknown { .. }) {
             settled.push(id);
         }
+        let mut code = "reference_refused";
         let failure = match outcome {
             WriteOutcome::Written {
                 key: Some(key),
@@ -243,9 +244,11 @@ impl References {
                 "the answer does not tell the new record's key".to_owned()
             }
             WriteOutcome::Gone => "the sink answers that there is no such record".to_owned(),
-            WriteOutcome::Conflict { message }
-            | WriteOutcome::Frozen { message }
-            | WriteOutcome::Unknown { message } => message,
+            WriteOutcome::Conflict { message } | WriteOutcome::Frozen { message } => message,
+            WriteOutcome::Unknown { message } => {
+                code = super::load::OUTCOME_UNKNOWN;
+                message
+            }
             WriteOutcome::Rejected {
                 message,
                 fields,
@@ -265,8 +268,8 @@ impl References {
         self.writes.push(write);
         let reject = Reject::new(
             &format!("lookup {}", lookup.name),
-            "reference_refused",
-            format!("the record that the lookup creates was refused: {failure}"),
+            code,
+            format!("the record that the lookup creates could not be created: {failure}"),
         );
         self.fail(context, pending, &claim, reject)?;
         Ok(None)

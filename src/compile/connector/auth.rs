@@ -2,10 +2,10 @@
 
 use super::ConnectorChecks;
 use crate::compile::compiled::{AuthScheme, AuthVariant};
-use crate::definition::Place;
 use crate::compile::pointer::Pointer;
 use crate::compile::setting;
 use crate::compile::sight::{Names, Sight};
+use crate::definition::Place;
 use crate::definition::{self, ClientPlace, Setting, TokenRequest, is_template};
 use crate::diagnostic::{Code, list};
 

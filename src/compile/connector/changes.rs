@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::ConnectorChecks;
 use crate::compile::compiled::{Changes, Pages};
-use crate::definition::Place;
 use crate::compile::pointer::Pointer;
 use crate::compile::record_view::RecordView;
 use crate::compile::sight::Sight;
+use crate::definition::Place;
 use crate::definition::{self, DurationText, GrowingKey, KeyQuery, Stream, TimeChanges, TokenChanges};
 use crate::diagnostic::Code;
 use crate::expression::Template;

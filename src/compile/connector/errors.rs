@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::ConnectorChecks;
 use crate::compile::compiled::{ErrorFields, ErrorMessage, ErrorOutcome, ErrorRule, Job, JobResult};
-use crate::definition::Place;
 use crate::compile::pointer::Pointer;
 use crate::compile::record_schema::json_text;
 use crate::compile::sight::Sight;
+use crate::definition::Place;
 use crate::definition::{self, PathText, StatusPattern};
 use crate::diagnostic::Code;
 use crate::expression::Path;

@@ -5,10 +5,10 @@ use indexmap::IndexMap;
 use super::ConnectorChecks;
 use super::stream::stream_facts;
 use crate::compile::compiled::{Connector, ConnectorKind, Envelope, HttpConnector, Stream};
-use crate::definition::Place;
 use crate::compile::pointer::Pointer;
 use crate::compile::sight::Sight;
 use crate::compile::stream_facts::StreamFacts;
+use crate::definition::Place;
 
 /// Compiles a connector; `None` where something in it is wrong, which was then reported. What is known of its streams
 /// is given in any case.

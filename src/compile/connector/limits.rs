@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::ConnectorChecks;
 use crate::compile::compiled::{Limit, LimitHeaders};
-use crate::definition::Place;
 use crate::compile::pointer::Pointer;
 use crate::compile::sight::Sight;
+use crate::definition::Place;
 use crate::definition::{self, OneOrMany};
 use crate::diagnostic::Code;
 use crate::expression::{Scope, Template};

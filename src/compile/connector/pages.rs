@@ -5,10 +5,10 @@ use serde_json::Value as Json;
 
 use super::ConnectorChecks;
 use crate::compile::compiled::{PageStop, Pages};
-use crate::definition::Place;
 use crate::compile::pointer::Pointer;
 use crate::compile::record_view::{RecordView, Step, path_steps};
 use crate::compile::sight::Sight;
+use crate::definition::Place;
 use crate::definition::{self, KeyPages, KeyQuery, ValueTemplate};
 use crate::diagnostic::{Code, list};
 use crate::expression::{Path, Template};

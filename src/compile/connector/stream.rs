@@ -6,12 +6,12 @@ use super::ConnectorChecks;
 use crate::compile::compiled::{
     Find, List, MapOf, Pages, Privacy, RecordShape, Relationship, Request, SideLoad, Stream,
 };
-use crate::definition::Place;
 use crate::compile::pointer::Pointer;
 use crate::compile::record_schema::json_text;
 use crate::compile::record_view::{RecordView, Step};
 use crate::compile::sight::Sight;
 use crate::compile::stream_facts::{StreamFacts, privacy_kind};
+use crate::definition::Place;
 use crate::definition::{
     self, ConditionText, FindRequest, ListRequest, OnGone, Relationship as Refers, RequestWords,
 };

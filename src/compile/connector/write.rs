@@ -2,10 +2,10 @@
 
 use super::ConnectorChecks;
 use crate::compile::compiled::{Find, Idempotency, Precondition, Write, WriteMany};
-use crate::definition::Place;
 use crate::compile::pointer::Pointer;
 use crate::compile::record_view::RecordView;
 use crate::compile::sight::Sight;
+use crate::definition::Place;
 use crate::definition::{
     self, CreateRequest, DeleteRequest, IfUnchanged, ManyRequest, PathText, UpdateRequest,
 };
