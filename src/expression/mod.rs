@@ -20,8 +20,10 @@
 //!
 //! The table is one test, `value_fidelity`, in `tests.rs`.
 
+mod decimal;
 mod filters;
 mod json;
+mod json_write;
 mod normalize;
 mod number;
 mod path;

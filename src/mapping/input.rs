@@ -145,7 +145,7 @@ impl<'m, 'r> Context<'m, 'r> {
         let record = self.record?;
         let joined = path
             .first_name()
-            .is_some_and(|name| self.mapper.joins.iter().any(|joined| *joined == name));
+            .is_some_and(|name| self.mapper.joins.contains(&name));
         if joined || !kept_as_received(row) {
             return None;
         }

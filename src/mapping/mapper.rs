@@ -18,6 +18,9 @@ use crate::expression::{
     EvaluateError, Map, Path, Projection, Record, Scope, TargetType, Template, Value, normalize,
 };
 
+/// What a condition accepts, in comparable form (`None` is null), or why that cannot be computed.
+type Wanted = Result<Vec<Option<String>>, EvaluateError>;
+
 /// A flow's rules, ready to be applied. Making one is cheap beside a batch.
 #[derive(Debug)]
 pub struct Mapper<'p> {
@@ -30,7 +33,7 @@ pub struct Mapper<'p> {
     flow: Option<&'p Flow>,
     stream: Option<&'p Stream>,
     /// The flow's conditions, evaluated.
-    conditions: Vec<(&'p Path, Result<Vec<Option<String>>, EvaluateError>)>,
+    conditions: Vec<(&'p Path, Wanted)>,
     /// Whether the flow's `when` reads what is joined.
     when_after_joins: bool,
     /// What is done with each row's values where they are shown.

@@ -28,6 +28,7 @@ mod resolver;
 mod row;
 mod shape;
 mod trace;
+mod translate;
 
 pub use asked::{
     AskedKey, AskedValue, asked_key, asked_value, attempt_label, join_keys, name_pending, pending_key,

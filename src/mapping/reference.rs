@@ -19,7 +19,7 @@ impl<'m, 'r> Context<'m, 'r> {
     pub(super) fn lookup(
         &self,
         usage: &'r LookupUse,
-        given: Held<'m, 'r>,
+        given: &Held<'m, 'r>,
         effects: &mut Effects<'_>,
         trace: &mut Option<&mut Trace>,
     ) -> Result<Made<'m, 'r>, Stopped> {

@@ -1,7 +1,8 @@
 //! Filters over numbers: all of them exact.
 
 use super::integer_argument;
-use crate::expression::number::{Decimal, Number};
+use crate::expression::decimal::Decimal;
+use crate::expression::number::Number;
 use crate::expression::target_type::TargetType;
 use crate::expression::value::Value;
 
