@@ -3,6 +3,12 @@
 //!
 //! `cargo bench --bench records`. The whole job, beside other tools, is `benches/crosswalk_job.md`.
 
+#![allow(
+    clippy::expect_used,
+    missing_docs,
+    reason = "a benchmark of its own input may end where that is wrong"
+)]
+
 use std::hint::black_box;
 use std::path::Path as FilePath;
 use std::sync::Arc;
