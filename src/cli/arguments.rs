@@ -3,7 +3,7 @@
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use tracing::level_filters::LevelFilter;
 
-use super::completions;
+use super::{check, completions};
 use super::exit;
 use super::preview;
 use super::queue;
@@ -69,6 +69,8 @@ pub enum Command {
     Preview(preview::Preview),
     /// Say everything that is wrong with pipeline and connector files
     Validate(validate::Validate),
+    /// Ask every system of a pipeline whether it accepts the credentials
+    Check(check::Check),
     /// List the records that wait, say why, try them again or drop them
     Queue(queue::Queue),
     /// Say what there is about a pipeline: last runs, cursors, queue
@@ -105,7 +107,7 @@ pub enum Color {
 
 /// The form of an answer on standard output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub(super) enum Format {
     /// For people
     #[default]
     Text,

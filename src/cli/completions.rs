@@ -19,7 +19,7 @@ pub struct Completions {
 /// Writes the script.
 pub(super) fn generate(
     context: &Context,
-    arguments: Completions,
+    arguments: &Completions,
     mut command: clap::Command,
 ) -> Result<Exit, Failure> {
     let mut script = Vec::new();

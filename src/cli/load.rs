@@ -19,7 +19,7 @@ use crate::diagnostic::{self, Diagnostics};
 
 /// The options with which a pipeline is compiled.
 #[derive(Args, Clone, Debug, Default)]
-pub struct Settings {
+pub(super) struct Settings {
     /// Set a param of the pipeline; may be given several times
     #[arg(long, value_name = "PARAM=VALUE")]
     set: Vec<Setting>,

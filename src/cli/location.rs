@@ -22,18 +22,18 @@ pub(super) const SANDBOX_DATA: &str = ".crosswalk/sandbox/data";
 
 /// Which state file a command looks into.
 #[derive(Args, Clone, Debug, Default)]
-pub struct StateLocation {
+pub(super) struct StateLocation {
     /// The state file [default: .crosswalk/state.db]
     #[arg(long, value_name = "FILE")]
-    pub state: Option<PathBuf>,
+    pub(super) state: Option<PathBuf>,
     /// Look into the state of `run --sandbox`
     #[arg(long, conflicts_with = "state")]
-    pub sandbox: bool,
+    pub(super) sandbox: bool,
 }
 
 impl StateLocation {
     /// The file.
-    pub fn path(&self) -> PathBuf {
+    pub(super) fn path(&self) -> PathBuf {
         match &self.state {
             Some(path) => path.clone(),
             None if self.sandbox => PathBuf::from(SANDBOX_STATE),
@@ -42,7 +42,7 @@ impl StateLocation {
     }
 
     /// The options that lead another command to the same file, with a space before them; empty for the default.
-    pub fn options(&self) -> String {
+    pub(super) fn options(&self) -> String {
         match &self.state {
             Some(path) => format!(" --state {}", quoted(path)),
             None if self.sandbox => " --sandbox".to_owned(),

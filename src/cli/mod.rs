@@ -4,6 +4,7 @@
 //! [`main`] parses, starts the logs and calls the subcommand; nothing here decides anything about records.
 
 mod arguments;
+mod check;
 mod completions;
 mod exit;
 mod load;
@@ -83,12 +84,13 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn dispatch(context: &Context, command: Command) -> Result<Exit, Failure> {
     match command {
+        Command::Check(arguments) => check::check(context, &arguments),
         Command::Run(arguments) => run::run(context, &arguments),
         Command::Preview(arguments) => preview::preview(context, &arguments),
         Command::Validate(arguments) => validate::validate(context, &arguments),
         Command::Queue(arguments) => queue::queue(context, arguments),
         Command::Status(arguments) => status::status(context, &arguments),
-        Command::Completions(arguments) => completions::generate(context, arguments, Arguments::command()),
+        Command::Completions(arguments) => completions::generate(context, &arguments, Arguments::command()),
         Command::Sandbox(arguments) => sandbox::sandbox(context, &arguments),
         Command::Schema(arguments) => schema::schema(context, &arguments),
     }

@@ -1,7 +1,7 @@
 //! Preview: one record on its way through a flow, step by step, down to the exact requests that a run would send.
 //!
-//! It goes through the same stages as a run ([`transform`], [`Planner`]) and stops before load. Nothing is written to a
-//! system and nothing is noted about the record; answers of lookups may be kept in the state's cache.
+//! It goes through the same stages as a run ([`transform`], [`Planner`]) and stops before load. Nothing is written: neither
+//! to a system nor to the state, of which it sees a copy.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::batch::{Batch, Decision, ItemOutcome, MappedItem, Origin, Planned, Update};
 use super::context::Context;
 use super::plan::Planner;
-use super::transform::{record_key, transform};
+use super::transform::transform;
 use super::{Cancellation, Ending, RunOptions, Stop, decide, open, with_causes};
 use crate::compile::compiled::{Flow, FlowId, LookupId, Pipeline, StreamRef, Target};
 use crate::connector::{Operation, WriteIntent};
@@ -166,10 +166,10 @@ pub async fn preview(
     cancellation: Cancellation,
 ) -> Result<Preview, PreviewError> {
     let flow = chosen(&pipeline, options.flow.as_deref())?;
-    let state: Arc<dyn State> = if options.state.exists() && !options.offline {
-        Arc::new(SqliteState::open_existing(&options.state)?)
-    } else {
+    let state: Arc<dyn State> = if options.offline {
         Arc::new(SqliteState::in_memory()?)
+    } else {
+        Arc::new(SqliteState::scratch_copy(&options.state)?)
     };
     let context = open(
         Uuid::now_v7(),

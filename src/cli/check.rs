@@ -1,0 +1,80 @@
+//! `crosswalk check`: asks every system of a pipeline whether it can be reached and accepts the credentials.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::Args;
+use serde_json::json;
+
+use super::Context;
+use super::arguments::Format;
+use super::exit::{Exit, Failure};
+use super::load::{self, Settings};
+use super::table::{Align, Table};
+use crate::connector::{Connection, ConnectionContext};
+use crate::telemetry::Telemetry;
+
+/// The arguments of `crosswalk check`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Example:
+  crosswalk check sync.yaml
+
+Exit code 11 when a connection is refused or cannot be reached.")]
+pub struct Check {
+    /// The pipeline file
+    pipeline: PathBuf,
+    #[command(flatten)]
+    settings: Settings,
+    /// The form of the answer
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    format: Format,
+}
+
+/// Runs the subcommand.
+pub(super) fn check(context: &Context, arguments: &Check) -> Result<Exit, Failure> {
+    let pipeline = load::pipeline(context, &arguments.pipeline, &arguments.settings, None)?;
+    let names: Vec<String> = pipeline
+        .connections
+        .iter()
+        .map(|connection| connection.name.clone())
+        .collect();
+    let pipeline = Arc::new(pipeline);
+    let runtime = tokio::runtime::Runtime::new()
+        .context("cannot start the threads of a check")
+        .map_err(Failure::internal)?;
+    let answers: Vec<(String, Option<String>)> = runtime.block_on(async {
+        let mut answers = Vec::with_capacity(names.len());
+        for (id, name) in names.into_iter().enumerate() {
+            let connection_context = ConnectionContext {
+                telemetry: Arc::new(Telemetry::new(Arc::clone(&context.secrets))),
+                ..ConnectionContext::default()
+            };
+            let answer = match Connection::open(Arc::clone(&pipeline), id, connection_context) {
+                Ok(connection) => connection.check().await,
+                Err(error) => Err(error),
+            };
+            answers.push((name, answer.err().map(|error| format!("{:#}", anyhow::Error::new(error)))));
+        }
+        answers
+    });
+    match arguments.format {
+        Format::Json => {
+            let documents: Vec<_> = answers
+                .iter()
+                .map(|(name, problem)| json!({"connection": name, "accepted": problem.is_none(), "problem": problem}))
+                .collect();
+            context.output.print_json(&documents)?;
+        }
+        Format::Text => {
+            let mut table = Table::new([("connection", Align::Left), ("answer", Align::Left)]);
+            for (name, problem) in &answers {
+                table.row([name.clone(), problem.clone().unwrap_or_else(|| "accepted".to_owned())]);
+            }
+            context.output.print(&table.render())?;
+        }
+    }
+    let found = answers.iter().any(|(_, problem)| problem.is_some());
+    Ok(if found { Exit::Finding } else { Exit::Complete })
+}
