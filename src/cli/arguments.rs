@@ -3,7 +3,6 @@
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use tracing::level_filters::LevelFilter;
 
-use super::{check, completions};
 use super::exit;
 use super::preview;
 use super::queue;
@@ -12,6 +11,7 @@ use super::sandbox;
 use super::schema;
 use super::status;
 use super::validate;
+use super::{check, completions};
 use crate::telemetry::logging::{LogFormat, LoggingOptions};
 
 /// Move records between business systems by tables written in YAML.

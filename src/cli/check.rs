@@ -55,7 +55,12 @@ pub(super) fn check(context: &Context, arguments: &Check) -> Result<Exit, Failur
                 Ok(connection) => connection.check().await,
                 Err(error) => Err(error),
             };
-            answers.push((name, answer.err().map(|error| format!("{:#}", anyhow::Error::new(error)))));
+            answers.push((
+                name,
+                answer
+                    .err()
+                    .map(|error| format!("{:#}", anyhow::Error::new(error))),
+            ));
         }
         answers
     });
@@ -70,7 +75,10 @@ pub(super) fn check(context: &Context, arguments: &Check) -> Result<Exit, Failur
         Format::Text => {
             let mut table = Table::new([("connection", Align::Left), ("answer", Align::Left)]);
             for (name, problem) in &answers {
-                table.row([name.clone(), problem.clone().unwrap_or_else(|| "accepted".to_owned())]);
+                table.row([
+                    name.clone(),
+                    problem.clone().unwrap_or_else(|| "accepted".to_owned()),
+                ]);
             }
             context.output.print(&table.render())?;
         }

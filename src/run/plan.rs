@@ -116,7 +116,7 @@ impl<'c> Planner<'c> {
             }
         }
         match (counterparts.as_slice(), targets.first()) {
-            ([], Some(target)) => Ok(Decision::Unlink {
+            ([], Some(_)) => Ok(Decision::Unlink {
                 reason: "deleted in the sink",
             }),
             (found, _) => {
