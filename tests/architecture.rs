@@ -1,6 +1,12 @@
 //! The house rules that a compiler does not check: dependencies point one way, vendors are named in one place, files
 //! stay small.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on should panic"
+)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

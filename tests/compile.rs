@@ -1,5 +1,11 @@
 //! What accepted pipelines are compiled to: one of each kind, and the shipped one in its details.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on should panic"
+)]
+
 use std::path::{Path, PathBuf};
 
 use crosswalk::compile::compiled::{

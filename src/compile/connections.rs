@@ -395,7 +395,7 @@ impl Connections<'_, '_> {
                 None if required => {
                     let help = declaration.help.clone();
                     self.checks.error(Code::MissingSetting, whole, |report| {
-                        let report = report
+                        report
                             .message(format!(
                                 "the setting `{setting}` of connector `{connector}` is required"
                             ))
@@ -403,8 +403,7 @@ impl Connections<'_, '_> {
                             .hint(format!(
                                 "add `{setting}: …`{}",
                                 help.map(|help| format!(" ({help})")).unwrap_or_default()
-                            ));
-                        report
+                            ))
                     });
                     given.values.insert(setting.clone(), Json::Null);
                 }

@@ -162,7 +162,8 @@ impl PipelineChecks<'_, '_> {
             projection: crate::expression::Projection::new(),
         };
         compiled.private_targets = super::privacy::private_targets(&compiled, sink);
-        compiled.projection = super::projections::projection(&compiled, source, self.link_keys(&compiled));
+        compiled.projection =
+            super::projections::projection(&compiled, source, self.link_keys(&compiled).as_ref());
         Some(compiled)
     }
 

@@ -119,7 +119,7 @@ impl PipelineChecks<'_, '_> {
                     self.can_be_found(
                         &at,
                         flow,
-                        keys.keys().map(definition::PathText::as_str).collect(),
+                        &keys.keys().map(definition::PathText::as_str).collect::<Vec<_>>(),
                         sink,
                     );
                 }
@@ -150,7 +150,7 @@ impl PipelineChecks<'_, '_> {
         compiled.into_iter().collect()
     }
 
-    fn can_be_found(&self, at: &Pointer, flow: &Flow, paths: Vec<&str>, sink: &StreamFacts) {
+    fn can_be_found(&self, at: &Pointer, flow: &Flow, paths: &[&str], sink: &StreamFacts) {
         let by_key = |path: &&str| sink.can_get && sink.key.as_deref() == Some(*path);
         if paths
             .iter()

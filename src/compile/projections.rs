@@ -6,7 +6,7 @@ use super::stream_facts::StreamFacts;
 use crate::expression::{Path, Projection, Template};
 
 /// Everything that rules, conditions, joins and matches read, and the record's key.
-pub(super) fn projection(flow: &Flow, source: Option<&StreamFacts>, key: Option<Path>) -> Projection {
+pub(super) fn projection(flow: &Flow, source: Option<&StreamFacts>, key: Option<&Path>) -> Projection {
     let mut reads = Reading {
         projection: Projection::new(),
     };

@@ -129,7 +129,6 @@ impl Checks<'_> {
         below: &[String],
         sight: Sight<'_>,
     ) -> bool {
-        let known = |names: &[String]| names.to_vec();
         match (first, below.split_first()) {
             ("params", Some((name, _))) => self.known(
                 at,
@@ -138,7 +137,7 @@ impl Checks<'_> {
                 below,
                 0,
                 "the pipeline has no param",
-                known(&sight.names.params),
+                &sight.names.params,
                 name,
             ),
             ("settings", Some((name, _))) => self.known(
@@ -148,11 +147,11 @@ impl Checks<'_> {
                 below,
                 0,
                 "there is no setting",
-                known(&sight.names.settings),
+                &sight.names.settings,
                 name,
             ),
             ("connections", Some((name, rest))) => {
-                let names = sight.names.connections.keys().cloned().collect();
+                let names: Vec<String> = sight.names.connections.keys().cloned().collect();
                 if !self.known(
                     at,
                     template,
@@ -160,7 +159,7 @@ impl Checks<'_> {
                     below,
                     0,
                     "the pipeline has no connection",
-                    names,
+                    &names,
                     name,
                 ) {
                     return false;
@@ -174,7 +173,7 @@ impl Checks<'_> {
                         below,
                         1,
                         "of a connection only the settings are seen, not",
-                        vec!["settings".to_owned()],
+                        &["settings".to_owned()],
                         word,
                     ),
                     ([_, setting, ..], Some(settings)) => self.known(
@@ -184,7 +183,7 @@ impl Checks<'_> {
                         below,
                         2,
                         "that connection has no setting",
-                        known(settings),
+                        settings,
                         setting,
                     ),
                     _ => true,
@@ -243,7 +242,7 @@ impl Checks<'_> {
         below: &[String],
         depth: usize,
         sentence: &str,
-        names: Vec<String>,
+        names: &[String],
         written: &str,
     ) -> bool {
         if names.iter().any(|name| name == written) {

@@ -269,10 +269,10 @@ impl<'c> Planner<'c> {
                 let open = decisions[position].is_none()
                     && !found.contains_key(&position)
                     && !known.links.contains_key(&item.key);
-                if let (true, ItemOutcome::Mapped(mapped)) = (open, &item.outcome) {
-                    if let Some(Some(wanted)) = mapped.wanted.get(number) {
-                        asking.push((position, wanted));
-                    }
+                if let (true, ItemOutcome::Mapped(mapped)) = (open, &item.outcome)
+                    && let Some(Some(wanted)) = mapped.wanted.get(number)
+                {
+                    asking.push((position, wanted));
                 }
             }
             if asking.is_empty() {
@@ -291,10 +291,10 @@ impl<'c> Planner<'c> {
             };
             let mut values: Vec<Value<'static>> = Vec::with_capacity(asking.len());
             for (_, wanted) in &asking {
-                if let Some(value) = wanted.values.get(asked) {
-                    if !values.contains(value) {
-                        values.push(value.clone());
-                    }
+                if let Some(value) = wanted.values.get(asked)
+                    && !values.contains(value)
+                {
+                    values.push(value.clone());
                 }
             }
             let records = self

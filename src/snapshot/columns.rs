@@ -120,11 +120,7 @@ impl ColumnBatch {
 
     /// About how many bytes its values take.
     pub fn bytes(&self) -> usize {
-        self.batch
-            .columns()
-            .iter()
-            .map(|column| slice_bytes(column))
-            .sum()
+        self.batch.columns().iter().map(slice_bytes).sum()
     }
 
     /// The same columns under the names that they have beside the head of `mapped`.

@@ -47,6 +47,11 @@ pub struct Closing {
     pub cursors: Vec<CursorMove>,
 }
 
+/// What is being written, by stage and flow.
+type Streams = Mutex<BTreeMap<(Stage, Arc<str>), Arc<Mutex<Stream>>>>;
+/// What a journal became: its part, if it had rows, and what of its end was torn.
+type Converted = Result<(Option<ManifestFile>, Option<TornTail>), SnapshotError>;
+
 /// Writes the snapshots of one run. Threads may share it.
 #[derive(Debug)]
 pub struct RunWriter {
@@ -57,7 +62,7 @@ pub struct RunWriter {
     opened: Opened,
     opening_digest: String,
     policy: SnapshotPolicy,
-    streams: Mutex<BTreeMap<(Stage, Arc<str>), Arc<Mutex<Stream>>>>,
+    streams: Streams,
 }
 
 impl RunWriter {
@@ -231,7 +236,7 @@ struct Stream {
     files: Vec<ManifestFile>,
     journal: Option<Journal>,
     part: Option<PartWriter>,
-    conversion: Option<JoinHandle<Result<(Option<ManifestFile>, Option<TornTail>), SnapshotError>>>,
+    conversion: Option<JoinHandle<Converted>>,
 }
 
 impl Stream {

@@ -98,10 +98,10 @@ fn unquoted(array: &ArrayRef) -> ArrayRef {
 
 /// A JSON value as plain text: text without its quotes, everything else as it is.
 fn plain(json: &str) -> String {
-    if json.starts_with('"') {
-        if let Ok(text) = serde_json::from_str(json) {
-            return text;
-        }
+    if json.starts_with('"')
+        && let Ok(text) = serde_json::from_str(json)
+    {
+        return text;
     }
     json.to_owned()
 }
@@ -256,10 +256,10 @@ fn nest(members: &mut Vec<Member>, segments: &[&str], column: usize) {
         }),
         [first, rest @ ..] => {
             for member in members.iter_mut() {
-                if let Member::Object { name, members } = member {
-                    if name == first {
-                        return nest(members, rest, column);
-                    }
+                if let Member::Object { name, members } = member
+                    && name == first
+                {
+                    return nest(members, rest, column);
                 }
             }
             let mut inner = Vec::new();

@@ -3,6 +3,12 @@
 //! One binary for all of it, one module per subject. `rig` starts the stand-ins and runs the program; `oracle` works out
 //! what every case must look like without the engine.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on should panic"
+)]
+
 mod interruption;
 mod main_job;
 mod oracle;

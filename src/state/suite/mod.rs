@@ -31,7 +31,7 @@ macro_rules! state_suite {
         $($(
             #[test]
             fn $name() {
-                $crate::state::suite::run($make, $crate::state::suite::$module::$name);
+                $crate::state::suite::run(&$make, $crate::state::suite::$module::$name);
             }
         )+)+
     };
@@ -39,8 +39,8 @@ macro_rules! state_suite {
 pub(super) use state_suite;
 
 /// Runs one test of the suite on a new store.
-pub(super) fn run(state: impl State, test: fn(&dyn State)) {
-    test(&state);
+pub(super) fn run(state: &impl State, test: fn(&dyn State)) {
+    test(state);
 }
 
 const CASES: FlowRef<'static> = FlowRef {
