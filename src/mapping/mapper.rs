@@ -30,7 +30,7 @@ pub struct Mapper<'p> {
     pub(super) joins: Vec<&'p str>,
     /// Name of the parent stream and the path of its key, for flows of children.
     pub(super) parent: Option<(String, &'p Path)>,
-    flow: Option<&'p Flow>,
+    pub(super) flow: Option<&'p Flow>,
     stream: Option<&'p Stream>,
     /// The flow's conditions, evaluated.
     conditions: Vec<(&'p Path, Wanted)>,

@@ -84,7 +84,11 @@ impl<'m, 'r> Context<'m, 'r> {
         mut trace: Option<&mut Trace>,
     ) -> Result<Cell<'r>, Stopped> {
         if let Some(trace) = trace.as_deref_mut() {
-            trace.begin(&row.target.name, self.privacy != PrivacyKind::Keep);
+            trace.begin(
+                &row.target.name,
+                self.privacy != PrivacyKind::Keep,
+                self.hides_structures(),
+            );
         }
         effects.fallback = None;
         let result = self.steps(row, effects, trace.as_deref_mut());
@@ -336,12 +340,19 @@ impl<'m, 'r> Context<'m, 'r> {
         }
     }
 
+    /// Whether objects and lists are never shown whole, because members of the flow's records are private: a row may
+    /// select what holds them.
+    fn hides_structures(&self) -> bool {
+        self.mapper.flow.is_none_or(|flow| !flow.privacy.is_empty())
+    }
+
     /// A value as messages may show it.
     pub(super) fn shown(&self, value: &Value<'_>) -> Option<String> {
         /// Longer texts are cut.
         const MOST: usize = 200;
         match self.privacy {
             _ if value.is_null() => None,
+            PrivacyKind::Keep if is_structure(value) && self.hides_structures() => Some(MASK.to_owned()),
             PrivacyKind::Keep => {
                 let text = value
                     .scalar_text()
@@ -352,6 +363,11 @@ impl<'m, 'r> Context<'m, 'r> {
             PrivacyKind::Drop => None,
         }
     }
+}
+
+/// Whether a value has members or elements.
+pub(super) fn is_structure(value: &Value<'_>) -> bool {
+    matches!(value, Value::Map(_) | Value::List(_))
 }
 
 impl Stop {

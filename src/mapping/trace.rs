@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::row::is_structure;
 use crate::expression::Value;
 
 /// What mapping did with one record.
@@ -14,6 +15,9 @@ pub struct Trace {
     /// Whether private values are shown.
     #[serde(skip)]
     show_private: bool,
+    /// Whether objects and lists are masked whole, because they may hold private members.
+    #[serde(skip)]
+    hide_structures: bool,
 }
 
 /// What mapping did for one row.
@@ -63,7 +67,8 @@ impl Trace {
         }
     }
 
-    pub(super) fn begin(&mut self, target: &str, private: bool) {
+    pub(super) fn begin(&mut self, target: &str, private: bool, hide_structures: bool) {
+        self.hide_structures = hide_structures;
         self.rows.push(RowTrace {
             target: target.to_owned(),
             private,
@@ -123,7 +128,8 @@ impl Trace {
     }
 
     fn shown(&self, value: &Value<'_>, private: bool) -> Value<'static> {
-        if private && !self.show_private && !value.is_null() {
+        let hidden = private || (self.hide_structures && is_structure(value));
+        if hidden && !self.show_private && !value.is_null() {
             Value::text(MASK)
         } else {
             value.clone().into_owned()

@@ -12,6 +12,7 @@
 mod interruption;
 mod main_job;
 mod oracle;
+mod privacy;
 mod queue;
 mod rig;
 mod trouble;
