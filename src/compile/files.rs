@@ -4,8 +4,7 @@ use std::path::{Path as FilePath, PathBuf};
 
 use super::checks::Checks;
 use super::compiled::{
-    Compression, Connector, ConnectorKind, FileConnector, FileFormat, FileStream, Privacy, RecordShape,
-    Stream,
+    Compression, Connector, ConnectorKind, FileConnector, FileFormat, FileStream, Privacy, Stream,
 };
 use super::environment::Environment;
 use super::pointer::Pointer;
@@ -116,29 +115,10 @@ impl Files<'_, '_> {
             .collect();
         let compiled = || {
             Some(Stream {
-                name: name.to_owned(),
-                key: key?,
                 schema,
-                resource_type: None,
-                relationships: indexmap::IndexMap::new(),
                 file: Some(file?),
-                list: None,
-                get: None,
-                get_joins: Vec::new(),
-                find: Vec::new(),
-                create: None,
-                update: None,
-                upsert: None,
-                delete: None,
-                update_many: None,
-                create_many: None,
-                shape: RecordShape::default(),
-                parent: None,
-                deleted_when: None,
-                erased_when: None,
-                frozen_when: None,
-                never: Vec::new(),
                 privacy: privacy.into_iter().collect::<Option<_>>()?,
+                ..Stream::new(name, key?)
             })
         };
         (compiled(), facts)

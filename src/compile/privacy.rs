@@ -169,16 +169,7 @@ impl Reads {
     }
 
     fn shape(&mut self, shape: &Shape) {
-        match shape {
-            Shape::Const(_) | Shape::Select(_) => {}
-            Shape::Template(template) => self.template(template),
-            Shape::List(items) => items.iter().for_each(|item| self.shape(item)),
-            Shape::Map(members) => members.iter().for_each(|(_, member)| self.shape(member)),
-            Shape::Each { items, shape } => {
-                self.template(items);
-                self.shape(shape);
-            }
-        }
+        shape.each_template(&mut |template| self.template(template));
     }
 
     fn path(&mut self, path: &Path) {

@@ -10,7 +10,7 @@ use super::batch::{Batch as Head, ItemOutcome, Origin};
 use super::context::Context;
 use super::feed::Feed;
 use super::record::rejected_row;
-use super::transform::{map_outcome, record_rows};
+use super::transform::{map_outcome, record_rows, until_answered};
 use super::{FlowSummary, Stop};
 use crate::compile::compiled::FlowId;
 use crate::connector::ReadRequest;
@@ -21,9 +21,6 @@ use crate::snapshot::{
     RejectedRows, RowHead, Rows,
 };
 use crate::state::{Batch, QueueClear, QueueFilter, QueueItem, QueueKind};
-
-/// More rounds than any chain of joins and lookups that validates.
-const MOST_ROUNDS: usize = 12;
 
 /// A batch as columns, with what did not become a row.
 struct Columned {
@@ -136,25 +133,12 @@ async fn feed(context: &Arc<Context>, id: FlowId, request: ReadRequest) -> Resul
 
 /// Maps a batch into columns, asking what lookups miss in between.
 async fn columned(context: Arc<Context>, id: FlowId, mut head: Head) -> Result<Columned, Stop> {
-    let records: Arc<[Record]> = std::mem::take(&mut head.records).into();
-    let head = Arc::new(head);
-    let resolver = Arc::new(context.lookups.resolver());
-    for _ in 0..MOST_ROUNDS {
-        let (shared, batch, mapped_head) = (Arc::clone(&context), Arc::clone(&records), Arc::clone(&head));
-        let answers = Arc::clone(&resolver);
-        let result = tokio::task::spawn_blocking(move || fill(&shared, id, &mapped_head, &batch, &answers))
-            .await
-            .map_err(|error| Stop::Internal(format!("a mapping task failed: {error}")))?;
-        let questions = resolver.questions();
-        if questions.is_empty() {
-            return result;
-        }
-        context.lookups.fetch(questions).await?;
-    }
-    Err(Stop::Internal(format!(
-        "lookups of flow `{}` still ask after {MOST_ROUNDS} rounds",
-        context.pipeline.flows[id].name
-    )))
+    let records = std::mem::take(&mut head.records);
+    let shared = Arc::clone(&context);
+    until_answered(&context, id, move |answers| {
+        fill(&shared, id, &head, &records, answers)
+    })
+    .await?
 }
 
 fn fill(

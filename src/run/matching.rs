@@ -59,7 +59,7 @@ fn ours(
                 Some(Source::Compute(template)) => template.evaluate(scope)?,
                 None => scope.get("key").cloned().unwrap_or_default().into_owned(),
             };
-            match key_text(&own).map(|text| resolver.link(link.flow, &text)) {
+            match own.key_text().map(|text| resolver.link(link.flow, &text)) {
                 Some(Resolution::Found(found)) => found.key.clone(),
                 _ => Value::Null,
             }
@@ -127,14 +127,5 @@ impl<'c> Candidates<'c> {
                     })
             })
             .collect()
-    }
-}
-
-/// A key as text: identifiers are compared and stored as they are written.
-pub(crate) fn key_text(value: &Value<'_>) -> Option<String> {
-    match value {
-        Value::Text(text) if !text.is_empty() => Some(text.to_string()),
-        Value::Number(number) => Some(number.digits().to_owned()),
-        _ => None,
     }
 }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use super::batch::{Decision, Item, ItemOutcome, MappedItem, Planned, Update};
 use super::context::Context;
-use super::matching::{Candidates, Wanted, key_text};
+use super::matching::{Candidates, Wanted};
 use super::{Stop, decide};
 use crate::compile::compiled::{Flow, FlowId, Mode, OnDelete, OnFrozen, OnMany, OnNone, Stream};
 use crate::expression::{Record, Scope, Value};
@@ -314,7 +314,7 @@ impl<'c> Planner<'c> {
                     .fitting(wanted)
                     .into_iter()
                     .filter_map(|place| {
-                        let key = self.sink.key.one(views.get(place)?).and_then(key_text)?;
+                        let key = self.sink.key.one(views.get(place)?).and_then(Value::key_text)?;
                         Some((key, records.get(place)?.clone()))
                     })
                     .collect();

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::batch::{Batch, Item, ItemOutcome, MappedItem};
 use super::context::Context;
-use super::matching::{key_text, wanted};
+use super::matching::wanted;
 use super::one_per::survivors;
 use super::{Stop, decide};
 use crate::compile::compiled::FlowId;
@@ -51,26 +51,39 @@ pub(crate) async fn transform(
     let records: Arc<[Record]> = survivors.records.into();
     let losers: Arc<[bool]> = survivors.losers.into();
     let head = Arc::new(head);
+    let (shared, mapped_head) = (Arc::clone(&context), Arc::clone(&head));
+    let mapped = until_answered(&context, flow, move |answers| {
+        map_all(&shared, flow, &mapped_head, (&records, &losers), answers, kept)
+    })
+    .await?;
+    let (items, coverage, rows) = mapped?;
+    let head = Arc::into_inner(head)
+        .ok_or_else(|| Stop::Internal("a mapping task outlived its batch".to_owned()))?;
+    Ok(Transformed {
+        head,
+        items,
+        coverage,
+        rows,
+    })
+}
+
+/// Maps a batch on a thread of its own, and again each time that what it missed has been answered, until it misses
+/// nothing.
+pub(crate) async fn until_answered<T: Send + 'static>(
+    context: &Context,
+    flow: FlowId,
+    map: impl Fn(&BatchResolver) -> T + Send + Sync + 'static,
+) -> Result<T, Stop> {
     let resolver = Arc::new(context.lookups.resolver());
+    let map = Arc::new(map);
     for _ in 0..MOST_ROUNDS {
-        let (shared, batch, mapped_head) = (Arc::clone(&context), Arc::clone(&records), Arc::clone(&head));
-        let (losers, answers) = (Arc::clone(&losers), Arc::clone(&resolver));
-        let result = tokio::task::spawn_blocking(move || {
-            map_all(&shared, flow, &mapped_head, (&batch, &losers), &answers, kept)
-        })
-        .await
-        .map_err(|error| Stop::Internal(format!("a mapping task failed: {error}")))?;
+        let (map, answers) = (Arc::clone(&map), Arc::clone(&resolver));
+        let mapped = tokio::task::spawn_blocking(move || map(&answers))
+            .await
+            .map_err(|error| Stop::Internal(format!("a mapping task failed: {error}")))?;
         let questions = resolver.questions();
         if questions.is_empty() {
-            let (items, coverage, rows) = result?;
-            let head = Arc::into_inner(head)
-                .ok_or_else(|| Stop::Internal("a mapping task outlived its batch".to_owned()))?;
-            return Ok(Transformed {
-                head,
-                items,
-                coverage,
-                rows,
-            });
+            return Ok(mapped);
         }
         if context.cancellation.is_stopped() {
             return Err(Stop::Cancelled);
@@ -293,5 +306,5 @@ pub(crate) fn record_key(key: &crate::expression::Path, record: &Record) -> Opti
     let mut projection = crate::expression::Projection::new();
     projection.add_path(key);
     let view = record.project(&projection).ok()?;
-    key_text(key.one(&view)?)
+    key.one(&view)?.key_text()
 }

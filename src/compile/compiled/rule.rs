@@ -152,6 +152,22 @@ pub enum Shape {
     },
 }
 
+impl Shape {
+    /// Calls back with every template in the leaves, in the order written.
+    pub fn each_template<'s>(&'s self, found: &mut dyn FnMut(&'s Template)) {
+        match self {
+            Shape::Const(_) | Shape::Select(_) => {}
+            Shape::Template(template) => found(template),
+            Shape::List(items) => items.iter().for_each(|item| item.each_template(found)),
+            Shape::Map(members) => members.iter().for_each(|(_, member)| member.each_template(found)),
+            Shape::Each { items, shape } => {
+                found(items);
+                shape.each_template(found);
+            }
+        }
+    }
+}
+
 /// How several values become one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Take {
