@@ -7,8 +7,10 @@ mod connector;
 mod flow;
 mod pipeline;
 mod rule;
+mod side;
 
 pub use connector::*;
 pub use flow::*;
 pub use pipeline::*;
 pub use rule::*;
+pub use side::*;
