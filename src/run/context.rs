@@ -6,6 +6,7 @@ use std::time::Instant;
 use futures::future::BoxFuture;
 use uuid::Uuid;
 
+use super::shared::SharedReads;
 use super::{Cancellation, RunOptions, Stop};
 use crate::compile::compiled::{ConnectionId, Flow, FlowId, Pipeline, Stream, StreamRef};
 use crate::connector::{Connection, ConnectorError, ReadRequest, Reader};
@@ -23,6 +24,8 @@ pub(crate) struct Context {
     pub(crate) connections: Arc<[Connection]>,
     pub(crate) state: Arc<dyn State>,
     pub(crate) lookups: Lookups,
+    /// What several flows read.
+    pub(crate) shared: SharedReads,
     /// None in a dry run.
     pub(crate) writer: Option<RunWriter>,
     pub(crate) telemetry: Arc<Telemetry>,

@@ -8,6 +8,7 @@ use super::Stop;
 use super::batch::{Batch, Origin};
 use super::context::Context;
 use super::spool::SpoolReader;
+use crate::compile::compiled::StreamRef;
 use crate::connector::Reader;
 use crate::expression::Record;
 
@@ -20,6 +21,8 @@ pub(crate) struct Feed {
     kind: Kind,
     number: u32,
     left: Option<u64>,
+    /// The stream whose pages other flows of this run replay.
+    kept_as: Option<StreamRef>,
 }
 
 #[derive(Debug)]
@@ -36,6 +39,15 @@ impl Feed {
             kind: Kind::Pages(reader),
             number: 0,
             left: limit,
+            kept_as: None,
+        }
+    }
+
+    /// The same, kept for the flows that read this stream later.
+    pub(crate) fn kept_as(self, stream: StreamRef) -> Self {
+        Feed {
+            kept_as: Some(stream),
+            ..self
         }
     }
 
@@ -50,6 +62,7 @@ impl Feed {
             kind: Kind::Given(chunks, origin),
             number,
             left: None,
+            kept_as: None,
         }
     }
 
@@ -59,6 +72,7 @@ impl Feed {
             kind: Kind::Spool(reader),
             number: 0,
             left: None,
+            kept_as: None,
         }
     }
 
@@ -71,7 +85,12 @@ impl Feed {
         let (mut records, cursor, at, origin) = match &mut self.kind {
             Kind::Pages(reader) => match reader.next().await? {
                 Some(page) => (page.records, page.cursor, page.at, Origin::Source),
-                None => return Ok(None),
+                None => {
+                    if let Some(stream) = self.kept_as {
+                        context.shared.complete(stream);
+                    }
+                    return Ok(None);
+                }
             },
             Kind::Given(chunks, origin) => match chunks.pop_front() {
                 Some(records) => (records, None, Timestamp::now(), *origin),
@@ -88,13 +107,17 @@ impl Feed {
         }
         self.number += 1;
         let sequence = context.state.next_sequence(records.len() as u64)?;
-        Ok(Some(Batch {
+        let batch = Batch {
             number: self.number,
             records,
             sequence,
             at,
             cursor: cursor.filter(|_| !cut),
             origin,
-        }))
+        };
+        if let Some(stream) = self.kept_as {
+            context.shared.keep(stream, &batch)?;
+        }
+        Ok(Some(batch))
     }
 }

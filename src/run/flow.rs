@@ -12,6 +12,7 @@ use super::feed::Feed;
 use super::load::{Loaded, Loader};
 use super::plan::Planner;
 use super::record::{CursorMoves, Recorder, count_decision};
+use super::shared::Reading;
 use super::spool::Spool;
 use super::transform::{Transformed, transform};
 use super::{FlowSummary, Stop};
@@ -38,6 +39,8 @@ pub(crate) struct FlowRun {
     /// Flows over the children of this flow's records; they run batch by batch, before its cursor moves.
     pub(crate) children: Vec<FlowRun>,
     batches: u32,
+    /// It read its stream for itself although others read it too.
+    alone: bool,
     /// Records of which a write's answer was lost in this run.
     lost: Vec<String>,
 }
@@ -62,6 +65,7 @@ impl FlowRun {
             cursors: (None, None),
             children,
             batches: 0,
+            alone: false,
             lost: Vec::new(),
         }
     }
@@ -99,6 +103,7 @@ impl FlowRun {
             }
             _ => self.drive(feed, &HashMap::new()).await?,
         }
+        self.fall_in_step()?;
         self.settle_lost().await?;
         if self.flow().mode == Mode::Mirror && self.context.options.limit.is_none() {
             self.delete_unseen(first).await?;
@@ -169,8 +174,29 @@ impl FlowRun {
             .and_then(|cursor| serde_json::to_string(cursor).ok());
         self.cursors.1.clone_from(&self.cursors.0);
         let from = self.flow().from;
-        let reader = self.context.connection(from).read(from.stream, request);
-        Ok(Feed::pages(reader, self.context.options.limit))
+        Ok(match self.context.shared.next_reader(from, &request)? {
+            Reading::Replayed(reader) => Feed::spool(reader),
+            Reading::Itself { spooled } => {
+                self.alone = !spooled;
+                let reader = self.context.connection(from).read(from.stream, request);
+                let feed = Feed::pages(reader, self.context.options.limit);
+                if spooled { feed.kept_as(from) } else { feed }
+            }
+        })
+    }
+
+    /// Brings the cursor in step with that of the flow which read the stream first, so that they read together from now on.
+    fn fall_in_step(&mut self) -> Result<(), Stop> {
+        let from = self.flow().from;
+        let options = &self.context.options;
+        if !self.alone || options.dry_run || options.limit.is_some() {
+            return Ok(());
+        }
+        if let Some(end) = self.context.shared.end(from) {
+            Recorder::new(&self.context, self.id).set_cursor(&end)?;
+            self.cursors.1 = serde_json::to_string(&end).ok();
+        }
+        Ok(())
     }
 
     async fn run_asked(&mut self, keys: &[String]) -> Result<(), Stop> {
@@ -301,7 +327,7 @@ impl FlowRun {
             self.summary.unfinished += read;
             return Err(stop);
         }
-        self.drive(Feed::spool(spool.rewind()?), &HashMap::new()).await
+        self.drive(Feed::spool(spool.reader()?), &HashMap::new()).await
     }
 
     /// Takes batches through the stages: some are mapped ahead while one is planned and loaded.

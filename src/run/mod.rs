@@ -21,6 +21,7 @@ mod preview;
 mod record;
 mod reference;
 mod settle;
+mod shared;
 mod spool;
 mod stop;
 mod summary;
@@ -40,7 +41,7 @@ pub use preview::{
 };
 pub use summary::{Ending, FlowSummary, Summary};
 
-use crate::compile::compiled::{Flow, Pipeline};
+use crate::compile::compiled::{Flow, FlowId, Pipeline};
 use crate::connector::{Connection, ConnectionContext};
 use crate::lookup::Lookups;
 use crate::mapping::privacy::Redactor;
@@ -49,6 +50,7 @@ use crate::state::{Digester, Holder, QueueFilter, RunEnd, RunStart, SqliteState,
 use crate::telemetry::Telemetry;
 use context::{Context, Searched};
 use flow::FlowRun;
+use shared::SharedReads;
 use stop::Stop;
 
 /// Runs a pipeline. It never fails: the summary says how it ended.
@@ -211,12 +213,14 @@ fn open(
         .collect();
     let searched = Arc::new(Searched(Arc::clone(&connections)));
     let lookups = Lookups::new(Arc::clone(&pipeline), searched, Arc::clone(&state))?;
+    let shared = SharedReads::new(reading_flows(&pipeline, &options).map(|(_, flow)| flow.from));
     let deadline = options.time_limit.map(|limit| std::time::Instant::now() + limit);
     Ok(Context {
         pipeline,
         connections,
         state,
         lookups,
+        shared,
         writer,
         telemetry,
         options,
@@ -236,26 +240,38 @@ async fn run_flows(
     if !context.options.dry_run {
         settle::settle(context).await?;
     }
-    let chosen = |flow: &Flow| context.options.flows.is_empty() || context.options.flows.contains(&flow.name);
-    let flows: Vec<(usize, &Flow)> = context
-        .pipeline
-        .flows
-        .iter()
-        .enumerate()
-        .filter(|(_, flow)| chosen(flow))
+    let ids: Vec<FlowId> = chosen_flows(&context.pipeline, &context.options)
+        .map(|(id, _)| id)
         .collect();
-    let ids: Vec<usize> = flows.iter().map(|(id, _)| *id).collect();
     context.lookups.start(&ids).await?;
-    for (id, flow) in flows {
-        if flow.of.is_some() {
-            continue;
-        }
+    for (id, flow) in reading_flows(&context.pipeline, &context.options) {
         let mut running = FlowRun::new(Arc::clone(context), id);
         let result = running.run().await;
         collect(context, flow, running, summary, cursors);
         result?;
     }
     Ok(())
+}
+
+/// The flows that the run was asked for.
+fn chosen_flows<'p>(
+    pipeline: &'p Pipeline,
+    options: &'p RunOptions,
+) -> impl Iterator<Item = (FlowId, &'p Flow)> {
+    let chosen = |flow: &Flow| options.flows.is_empty() || options.flows.contains(&flow.name);
+    pipeline
+        .flows
+        .iter()
+        .enumerate()
+        .filter(move |(_, flow)| chosen(flow))
+}
+
+/// Those that read their stream by themselves; the others are led by their parents.
+fn reading_flows<'p>(
+    pipeline: &'p Pipeline,
+    options: &'p RunOptions,
+) -> impl Iterator<Item = (FlowId, &'p Flow)> {
+    chosen_flows(pipeline, options).filter(|(_, flow)| flow.of.is_none())
 }
 
 fn collect(

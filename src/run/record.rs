@@ -11,7 +11,7 @@ use super::context::Context;
 use super::load::{Effect, Loaded, Loader};
 use super::{FlowSummary, Stop};
 use crate::compile::compiled::{Flow, FlowId};
-use crate::connector::Operation;
+use crate::connector::{Cursor, Operation};
 use crate::expression::{Map, Record, Value};
 use crate::mapping::{Cell, Reject};
 use crate::snapshot::{
@@ -99,16 +99,32 @@ impl<'c> Recorder<'c> {
         Ok(())
     }
 
+    /// Moves the cursor to where another flow's read of the same stream ended.
+    pub(crate) fn set_cursor(&self, cursor: &Cursor) -> Result<(), Stop> {
+        let mut batch = Batch::new(
+            self.context.flow_ref(self.flow),
+            self.context.run,
+            Timestamp::now(),
+        );
+        batch.cursors.push(self.cursor_put(cursor)?);
+        self.context.state.commit(&batch)?;
+        Ok(())
+    }
+
     fn cursor(&self, head: &Head) -> Result<Option<CursorPut>, Stop> {
-        let (Origin::Source, Some(cursor)) = (head.origin, &head.cursor) else {
-            return Ok(None);
-        };
-        Ok(Some(CursorPut {
+        match (head.origin, &head.cursor) {
+            (Origin::Source, Some(cursor)) => self.cursor_put(cursor).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    fn cursor_put(&self, cursor: &Cursor) -> Result<CursorPut, Stop> {
+        Ok(CursorPut {
             stream: self.context.stream_name(self.flow.from),
             cursor: serde_json::to_string(cursor)
                 .map_err(|error| Stop::Internal(format!("a cursor cannot be stored: {error}")))?,
             selection: self.flow.selection_digest.clone(),
-        }))
+        })
     }
 
     /// What one record changes in state.

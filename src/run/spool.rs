@@ -1,5 +1,5 @@
-//! A spool: the records of a flow, kept in a private temporary file between the pass that counts what would change and
-//! the pass that changes it. A guard needs the whole plan before the first write, and memory must not hold it.
+//! A spool: batches of records in a private temporary file, to be gone through again without asking the system again.
+//! A guard needs the whole plan before the first write, several flows may read one stream, and memory must not hold it.
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
@@ -114,12 +114,10 @@ impl Spool {
         Ok(())
     }
 
-    /// From the first batch again.
-    pub(crate) fn rewind(self) -> Result<SpoolReader, Stop> {
-        let mut file = self
-            .file
-            .into_inner()
-            .map_err(|error| failed(error.into_error()))?;
+    /// From the first batch again. One reader is used at a time, and nothing is written any more.
+    pub(crate) fn reader(&mut self) -> Result<SpoolReader, Stop> {
+        self.file.flush().map_err(failed)?;
+        let mut file = self.file.get_ref().try_clone().map_err(failed)?;
         file.seek(SeekFrom::Start(0)).map_err(failed)?;
         Ok(SpoolReader {
             file: BufReader::new(file),
@@ -209,7 +207,7 @@ mod tests {
         };
         let mut spool = Spool::new().unwrap();
         spool.write(&batch).unwrap();
-        let mut reader = spool.rewind().unwrap();
+        let mut reader = spool.reader().unwrap();
         let back = reader.next().unwrap().unwrap();
         assert_eq!(
             (back.number, back.sequence, back.cursor),

@@ -15,4 +15,5 @@ mod oracle;
 mod privacy;
 mod queue;
 mod rig;
+mod shared_reading;
 mod trouble;
