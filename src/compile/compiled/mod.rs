@@ -6,11 +6,13 @@
 mod connector;
 mod flow;
 mod pipeline;
+mod policy;
 mod rule;
 mod side;
 
 pub use connector::*;
 pub use flow::*;
 pub use pipeline::*;
+pub use policy::*;
 pub use rule::*;
 pub use side::*;

@@ -4,7 +4,8 @@ use std::ops::{Index, IndexMut};
 
 use serde::{Deserialize, Serialize};
 
-/// One of the two systems that a two-way flow keeps in step. A direction is named by the side that it writes to.
+/// One of the two systems that a two-way flow keeps in step. Links are stored under the flow's plain name with the
+/// remote record's key as source and the local one's as target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Side {
@@ -18,7 +19,7 @@ impl Side {
     /// Both, remote first: the order of the passes.
     pub const BOTH: [Side; 2] = [Side::Remote, Side::Local];
 
-    /// The one across.
+    /// The opposite side.
     pub fn other(self) -> Side {
         match self {
             Side::Remote => Side::Local,
@@ -26,18 +27,20 @@ impl Side {
         }
     }
 
-    /// The word for it in a pipeline file.
-    pub fn word(self) -> &'static str {
+    /// Its name in files, and the name under which templates see its record.
+    pub fn name(self) -> &'static str {
         match self {
             Side::Remote => "remote",
             Side::Local => "local",
         }
     }
-}
 
-impl std::fmt::Display for Side {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(self.word())
+    /// The word for the direction that writes this side.
+    pub fn direction(self) -> &'static str {
+        match self {
+            Side::Remote => "to_remote",
+            Side::Local => "to_local",
+        }
     }
 }
 
@@ -51,15 +54,31 @@ pub struct PerSide<T> {
 }
 
 impl<T> PerSide<T> {
-    /// What `make` gives for each side.
-    pub fn new(mut make: impl FnMut(Side) -> T) -> Self {
+    /// Both made by one function.
+    pub fn by(mut make: impl FnMut(Side) -> T) -> Self {
         PerSide {
             remote: make(Side::Remote),
             local: make(Side::Local),
         }
     }
 
-    /// References to both.
+    /// One side's.
+    pub fn get(&self, side: Side) -> &T {
+        match side {
+            Side::Remote => &self.remote,
+            Side::Local => &self.local,
+        }
+    }
+
+    /// One side's, to be changed.
+    pub fn get_mut(&mut self, side: Side) -> &mut T {
+        match side {
+            Side::Remote => &mut self.remote,
+            Side::Local => &mut self.local,
+        }
+    }
+
+    /// Both by reference.
     pub fn as_ref(&self) -> PerSide<&T> {
         PerSide {
             remote: &self.remote,
@@ -67,11 +86,11 @@ impl<T> PerSide<T> {
         }
     }
 
-    /// Each turned into something else.
-    pub fn map<U>(self, mut make: impl FnMut(T) -> U) -> PerSide<U> {
+    /// The same with each side changed.
+    pub fn map<U>(self, mut change: impl FnMut(T) -> U) -> PerSide<U> {
         PerSide {
-            remote: make(self.remote),
-            local: make(self.local),
+            remote: change(self.remote),
+            local: change(self.local),
         }
     }
 }
@@ -80,18 +99,12 @@ impl<T> Index<Side> for PerSide<T> {
     type Output = T;
 
     fn index(&self, side: Side) -> &T {
-        match side {
-            Side::Remote => &self.remote,
-            Side::Local => &self.local,
-        }
+        self.get(side)
     }
 }
 
 impl<T> IndexMut<Side> for PerSide<T> {
     fn index_mut(&mut self, side: Side) -> &mut T {
-        match side {
-            Side::Remote => &mut self.remote,
-            Side::Local => &mut self.local,
-        }
+        self.get_mut(side)
     }
 }
