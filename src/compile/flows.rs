@@ -123,6 +123,7 @@ impl PipelineChecks<'_, '_> {
         let rows = rows?;
         let mut compiled = Flow {
             name: name.to_owned(),
+            direction_of: None,
             selection_digest: selection_digest(flow),
             from,
             to,

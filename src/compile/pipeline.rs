@@ -125,6 +125,7 @@ pub(super) fn compile(
             enums,
             lookups: lookups.into_iter().collect::<Option<_>>()?,
             flows: flows.into_iter().map(|(_, flow)| flow).collect(),
+            two_way: Vec::new(),
             snapshots: snapshots(pipeline.snapshots.as_ref()),
         })
     };

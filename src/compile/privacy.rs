@@ -1,7 +1,7 @@
 //! Personal data: what a flow masks beyond its stream, which targets are private because their input is, and fields
 //! that nobody may read.
 
-use super::compiled::{Flow, Input, MatchValue, Privacy, PrivacyKind, Row, Shape, Source};
+use super::compiled::{Flow, Input, MatchValue, Privacy, PrivacyKind, Row, Shape, Source, names_record};
 use super::pipeline_checks::PipelineChecks;
 use super::pointer::Pointer;
 use super::record_view::{RecordView, Step, path_steps};
@@ -179,7 +179,7 @@ impl Reads {
     fn template(&mut self, template: &Template) {
         for chain in template.variables() {
             if let Some((first, names)) = chain.split_first()
-                && first == "record"
+                && names_record(first)
             {
                 self.paths.push(names.iter().cloned().map(Step::Name).collect());
             }

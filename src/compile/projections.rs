@@ -1,6 +1,6 @@
 //! What of a source record a flow reads, so that the rest is never parsed.
 
-use super::compiled::{Flow, Input, Row, Shape, Source};
+use super::compiled::{Flow, Input, Row, Shape, Source, names_record};
 use super::privacy::match_source;
 use super::stream_facts::StreamFacts;
 use crate::expression::{Path, Projection, Template};
@@ -90,7 +90,7 @@ impl Reading {
     fn template(&mut self, template: &Template) {
         for chain in template.variables() {
             if let Some((first, names)) = chain.split_first()
-                && first == "record"
+                && names_record(first)
             {
                 self.projection.add_variable(names);
             }

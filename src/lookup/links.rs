@@ -3,11 +3,12 @@
 //! A link that exists stays for the run. That there is none is true for the batch that asked only: its record may be
 //! created a moment later.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::LookupError;
 use super::answers::{Answer, Answers};
-use crate::compile::compiled::{FlowId, Pipeline};
+use crate::compile::compiled::{FlowId, Pipeline, Side};
 use crate::expression::Value;
 use crate::mapping::{Found, Resolution};
 use crate::state::{FlowRef, State};
@@ -49,23 +50,22 @@ impl Links {
         flow: FlowId,
         keys: &[&str],
     ) -> Result<(), LookupError> {
-        let (Some(answers), Some(rule)) = (self.flows.get(flow), pipeline.flows.get(flow)) else {
+        let (Some(answers), Some((name, ours))) = (self.flows.get(flow), pipeline.links_of(flow)) else {
             return Ok(());
         };
         let flow = FlowRef {
             pipeline: &pipeline.name,
-            flow: &rule.name,
+            flow: name,
         };
-        let links = state.links(flow, keys)?;
+        let linked = match ours {
+            Side::Remote => targets(state, flow, keys)?,
+            Side::Local => sources(state, flow, keys)?,
+        };
         for key in keys {
-            let target = links
-                .get(*key)
-                .filter(|link| !link.tombstone)
-                .and_then(|link| link.target.as_deref());
-            let (answer, fresh_for) = match target {
-                Some(target) => {
+            let (answer, fresh_for) = match linked.get(*key) {
+                Some(other) => {
                     let found = Found {
-                        key: Value::text(target.to_owned()),
+                        key: Value::text(other.clone()),
                         record: Value::Null.into(),
                     };
                     (vec![found.into()], Duration::MAX)
@@ -76,4 +76,33 @@ impl Links {
         }
         Ok(())
     }
+}
+
+/// The targets of sources.
+fn targets(
+    state: &dyn State,
+    flow: FlowRef<'_>,
+    sources: &[&str],
+) -> Result<HashMap<String, String>, LookupError> {
+    let links = state.links(flow, sources)?;
+    let live = links.into_iter().filter(|(_, link)| !link.tombstone);
+    Ok(live
+        .filter_map(|(source, link)| Some((source, link.target?)))
+        .collect())
+}
+
+/// The sources of targets: the way back through the links of a two-way flow.
+fn sources(
+    state: &dyn State,
+    flow: FlowRef<'_>,
+    targets: &[&str],
+) -> Result<HashMap<String, String>, LookupError> {
+    let sources = state.linked_sources(flow, targets)?;
+    let names: Vec<&str> = sources.values().map(String::as_str).collect();
+    let links = state.links(flow, &names)?;
+    let is_live = |source: &String| links.get(source).is_some_and(|link| !link.tombstone);
+    Ok(sources
+        .into_iter()
+        .filter(|(_, source)| is_live(source))
+        .collect())
 }

@@ -13,7 +13,7 @@ use super::reference::Answer;
 use super::row::{Context, Effects, Stop, Stopped};
 use super::shape::evaluate_shape;
 use super::trace::Trace;
-use crate::compile::compiled::{Flow, FlowId, Input, Join, Pipeline, PrivacyKind, Row, Stream};
+use crate::compile::compiled::{Flow, FlowId, Input, Join, Pipeline, PrivacyKind, Row, Stream, names_record};
 use crate::expression::{
     EvaluateError, Map, Path, Projection, Record, Scope, TargetType, Template, Value, normalize,
 };
@@ -249,7 +249,7 @@ impl<'p> Mapper<'p> {
 
     fn scope<'s>(&'s self, root: &'s Value<'s>) -> Scope<'s> {
         Scope::new()
-            .with("record", root)
+            .with(self.flow.map_or("record", Flow::record_name), root)
             .with("params", &self.pipeline.params)
             .with("connections", &self.pipeline.connections_seen)
     }
@@ -425,8 +425,8 @@ fn when_reads_joins(flow: &Flow) -> bool {
         return false;
     };
     when.variables().iter().any(|chain| match chain.as_slice() {
-        [root, name, ..] if root == "record" => flow.joins.iter().any(|join| join.name == *name),
-        [root] if root == "record" => !flow.joins.is_empty(),
+        [root, name, ..] if names_record(root) => flow.joins.iter().any(|join| join.name == *name),
+        [root] if names_record(root) => !flow.joins.is_empty(),
         _ => false,
     })
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::mapper::is_numbered;
-use crate::compile::compiled::{Alternative, Flow, Input, Row, Shape, Source, Stream};
+use crate::compile::compiled::{Alternative, Flow, Input, Row, Shape, Source, Stream, names_record};
 use crate::expression::{Path, Projection, TargetType, Template};
 
 /// What is read, and how often each top-level member.
@@ -75,7 +75,7 @@ impl Reads {
     fn template(&mut self, template: Option<&Template>) {
         for chain in template.map(Template::variables).unwrap_or_default() {
             if let Some((root, rest)) = chain.split_first()
-                && root == "record"
+                && names_record(root)
             {
                 self.chain(rest);
             }

@@ -281,9 +281,8 @@ impl<'m, 'r> Context<'m, 'r> {
         let flow = self
             .mapper
             .pipeline
-            .flows
-            .get(link.flow)
-            .map_or("", |flow| flow.name.as_str());
+            .links_of(link.flow)
+            .map_or("", |(name, _)| name);
         let rule = format!("link {flow}");
         match self.resolver.link(link.flow, &key) {
             Resolution::Found(found) => Ok(Made::own(found.key.clone())),

@@ -139,12 +139,8 @@ impl<'m, 'r> Context<'m, 'r> {
             Input::Link(link) => {
                 let made = self.link(link)?;
                 if let Some(trace) = trace.as_deref_mut() {
-                    let name = self
-                        .mapper
-                        .pipeline
-                        .flows
-                        .get(link.flow)
-                        .map(|flow| flow.name.clone());
+                    let links = self.mapper.pipeline.links_of(link.flow);
+                    let name = links.map(|(name, _)| name.to_owned());
                     trace.step("link", name, &NULL, made.shown(), None);
                 }
                 self.defaulted(row, made, &mut trace)?

@@ -533,7 +533,7 @@ impl<'c> Planner<'c> {
             },
         ));
         let scope = Scope::new()
-            .with("record", &view)
+            .with(self.flow.record_name(), &view)
             .with("target", target.unwrap_or(&nothing))
             .with("fields", &fields)
             .with("params", &self.context.pipeline.params)

@@ -231,7 +231,7 @@ fn map_one(
             };
             let own_key = crate::expression::Value::text(mapped.key.clone());
             let scope = Scope::new()
-                .with("record", &view)
+                .with(compiled.record_name(), &view)
                 .with("params", &context.pipeline.params)
                 .with("connections", &context.pipeline.connections_seen)
                 .with("key", &own_key);

@@ -51,7 +51,7 @@ pub enum QueuedRecord {
 pub struct WaitsFor {
     /// The flow that will make the link.
     pub flow: String,
-    /// The source key that it will link.
+    /// The key that it will link: the source's, or in a two-way flow either side's.
     pub key: String,
 }
 

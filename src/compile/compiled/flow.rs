@@ -1,13 +1,18 @@
 //! Flows: records of one stream to one sink.
 
-use super::{Condition, ConnectionId, FlowId, LookupUse, Match, OnMany, OnNone, Row, Source, WritePolicy};
+use super::{
+    Condition, ConnectionId, DirectionOf, FlowId, LookupUse, Match, OnMany, OnNone, Row, Source, WritePolicy,
+};
 use crate::expression::{Normalizer, Path, Projection, TargetType, Template};
 
-/// A one-way flow.
+/// A one-way flow, or one direction of a two-way flow.
 #[derive(Debug)]
 pub struct Flow {
-    /// Its name.
+    /// Its name; of a direction `cases.to_local` or `cases.to_remote`.
     pub name: String,
+    /// Set for a direction: a run starts the two-way flow, never a direction by itself. What its templates see as the
+    /// source record has that side's name then, see [`Flow::record_name`].
+    pub direction_of: Option<DirectionOf>,
     /// Digest of what decides which records are read (stream, filters, key): a change asks for `--full`.
     pub selection_digest: String,
     /// Where records come from.
@@ -60,6 +65,20 @@ pub struct Flow {
     pub projection: Projection,
     /// Columns of `mapped`, one a row, in the rows' order.
     pub columns: Vec<Column>,
+}
+
+impl Flow {
+    /// The name under which its templates see the source record: `record`, or in a direction the side that is read.
+    pub fn record_name(&self) -> &'static str {
+        self.direction_of
+            .map_or("record", |direction| direction.to.other().name())
+    }
+}
+
+/// Whether a template's variable is its record: a connector's templates and one-way flows say `record`, the directions
+/// of two-way flows the name of the side that they read. No template sees two of these.
+pub fn names_record(variable: &str) -> bool {
+    matches!(variable, "record" | "remote" | "local")
 }
 
 /// A stream of a connection, by position.

@@ -9,6 +9,7 @@ mod pipeline;
 mod policy;
 mod rule;
 mod side;
+mod two_way;
 
 pub use connector::*;
 pub use flow::*;
@@ -16,3 +17,4 @@ pub use pipeline::*;
 pub use policy::*;
 pub use rule::*;
 pub use side::*;
+pub use two_way::*;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use super::{Connector, Flow, Row, Shape};
+use super::{Connector, Flow, Row, Shape, Side, TwoWay};
 use crate::expression::{Normalizer, Path, Template, Value};
 
 /// A pipeline that is ready to run.
@@ -29,8 +29,25 @@ pub struct Pipeline {
     pub lookups: Vec<Lookup>,
     /// Flows, in an order in which every `link` and `of` points backwards or to the flow itself.
     pub flows: Vec<Flow>,
+    /// Two-way flows, each of which has two directions in `flows`, one after the other. In the order of their directions.
+    pub two_way: Vec<TwoWay>,
     /// Which stages leave Parquet files.
     pub snapshots: SnapshotPolicy,
+}
+
+impl Pipeline {
+    /// Under which name a flow's links are stored, and the side of the link where the keys of the records that it
+    /// reads stand: a one-way flow reads sources (`Side::Remote`), and so does the direction that writes locally.
+    pub fn links_of(&self, flow: FlowId) -> Option<(&str, Side)> {
+        let flow = self.flows.get(flow)?;
+        match flow.direction_of {
+            None => Some((&flow.name, Side::Remote)),
+            Some(direction) => {
+                let two_way = self.two_way.get(direction.two_way)?;
+                Some((&two_way.name, direction.to.other()))
+            }
+        }
+    }
 }
 
 /// Position in [`Pipeline::connections`].

@@ -122,7 +122,8 @@ pub struct LookupUse {
 /// The key of a linked record.
 #[derive(Debug)]
 pub struct Link {
-    /// The flow whose links are read.
+    /// The flow whose links are read. Of a two-way flow it is the direction that writes the side whose key is wanted:
+    /// `cases.to_local` brings from a remote key to the local one, `cases.to_remote` back.
     pub flow: FlowId,
     /// The other source record's key; `None`: the record's own key (with [`super::Flow::of`], its parent's).
     pub key: Option<Source>,

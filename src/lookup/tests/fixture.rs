@@ -141,6 +141,7 @@ fn flow(lookups: usize, joins: Vec<Join>, projection: Projection) -> Flow {
     };
     Flow {
         name: "cases".to_owned(),
+        direction_of: None,
         selection_digest: String::new(),
         from: stream,
         to: stream,
@@ -246,6 +247,7 @@ impl World {
             enums: Vec::new(),
             lookups: self.lookups,
             flows: vec![flow],
+            two_way: Vec::new(),
             snapshots: SnapshotPolicy {
                 extracted: true,
                 mapped: true,

@@ -143,6 +143,7 @@ pub(super) fn pipeline(rows: Vec<Row>) -> Pipeline {
         )],
         lookups: vec![lookup("person", "$.email", MatchValue::Given, OnNone::Reject)],
         flows: Vec::new(),
+        two_way: Vec::new(),
         snapshots: SnapshotPolicy {
             extracted: true,
             mapped: true,
@@ -158,6 +159,7 @@ pub(super) fn pipeline(rows: Vec<Row>) -> Pipeline {
 fn flow(rows: Vec<Row>) -> Flow {
     Flow {
         name: "cases".to_owned(),
+        direction_of: None,
         selection_digest: String::new(),
         from: StreamRef {
             connection: 0,

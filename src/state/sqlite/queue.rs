@@ -199,7 +199,8 @@ pub(super) fn retryable(
              OR kind = 'waiting' AND (waits_for_flow IS NULL OR EXISTS ( \
                  SELECT 1 FROM flows JOIN links ON links.flow = flows.id \
                  WHERE flows.pipeline = ?4 AND flows.name = waits_for_flow \
-                 AND links.source = waits_for_key AND links.tombstone = 0 AND links.target IS NOT NULL))) \
+                 AND (links.source = waits_for_key OR links.target = waits_for_key) \
+                 AND links.tombstone = 0 AND links.target IS NOT NULL))) \
          ORDER BY key LIMIT ?5"
     );
     connection

@@ -175,6 +175,7 @@ impl Given {
             enums: Vec::new(),
             lookups: Vec::new(),
             flows: Vec::new(),
+            two_way: Vec::new(),
             snapshots: SnapshotPolicy {
                 extracted: false,
                 mapped: false,
