@@ -9,8 +9,8 @@
 use std::path::{Path, PathBuf};
 
 use crosswalk::compile::compiled::{
-    Allowance, Changes, Compression, ConnectorKind, FileFormat, Input, Load, MatchValue, Mode, OnDelete,
-    OnNone, OnNull, OnTooLong, OnUnknown, Pipeline, PrivacyKind, Source, Take, WritePolicy,
+    Allowance, Changes, Compression, ConnectorKind, FileFormat, FindAgain, Input, Load, MatchValue, Mode,
+    OnDelete, OnNone, OnNull, OnTooLong, OnUnknown, Pipeline, PrivacyKind, Source, Take, WritePolicy,
 };
 use crosswalk::compile::environment::{EmptyEnvironment, Overrides};
 use crosswalk::compile::{CompileOptions, compile_pipeline};
@@ -334,5 +334,9 @@ fn the_shipped_pipeline_in_its_details() {
         .iter()
         .find(|stream| stream.name == "contacts")
         .unwrap();
-    assert_eq!(contacts.create.as_ref().unwrap().find_again, Some(2));
+    let find_again = contacts.create.as_ref().unwrap().find_again.as_ref();
+    assert!(
+        matches!(find_again, Some(FindAgain::Written { find: 2, .. })),
+        "{find_again:?}"
+    );
 }

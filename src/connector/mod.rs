@@ -18,7 +18,7 @@ pub use context::{ConnectionContext, HttpOptions};
 pub use cursor::Cursor;
 pub use error::{ConnectorError, Stop};
 pub use reader::{Page, ReadRequest, Reader};
-pub use write::{Operation, Prepared, PreparedMany, WriteIntent, WriteOutcome};
+pub use write::{FindAgain, Operation, Prepared, PreparedMany, WriteIntent, WriteOutcome};
 
 use crate::compile::compiled::{Column, ConnectionId, Pipeline};
 use crate::expression::{Record, Value};
@@ -139,6 +139,24 @@ impl Connection {
             Kind::File(_) => {
                 WriteOutcome::Stopped(self.files_cannot(prepared.stream, "write single records"))
             }
+        }
+    }
+
+    /// The records that a create whose answer was lost may have made: the one that carries its mark, or those that hold
+    /// what it wrote and were made since it was first sent. None means that it was not carried out; which of several it
+    /// was, only the links can tell. Empty, too, where [`Prepared::find_again`] is `None`. A search that lags behind
+    /// (`find.behind`) has to be waited for before this is asked.
+    ///
+    /// # Errors
+    /// What stopped the question.
+    pub async fn find_again(
+        &self,
+        prepared: &Prepared,
+        first_sent: jiff::Timestamp,
+    ) -> Result<Vec<Record>, ConnectorError> {
+        match &self.kind {
+            Kind::Http(http) => http.find_again(prepared, first_sent).await,
+            Kind::File(_) => Err(self.files_cannot(prepared.stream, "find a created record again")),
         }
     }
 

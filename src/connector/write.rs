@@ -80,8 +80,32 @@ pub struct Prepared {
     pub operation: Operation,
     /// The written record's key; `None` for a create.
     pub key: Option<String>,
-    /// How a create whose answer was lost is found again: position in the stream's `find`.
-    pub find_again: Option<usize>,
+    /// Stands for the key in the budgets of a create, which has none.
+    #[serde(default)]
+    pub counts_for: Option<String>,
+    /// What a create whose answer was lost is asked for by; `None` where it cannot be found again.
+    #[serde(default)]
+    pub find_again: Option<FindAgain>,
+}
+
+/// What a create whose answer was lost is asked for by: values as JSON texts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FindAgain {
+    /// What it wrote.
+    Written {
+        /// The value that is searched for.
+        value: String,
+        /// What else it wrote, in the order of the connector's paths; `None` where it wrote nothing there.
+        same: Vec<Option<String>>,
+    },
+    /// Its own id, which the record carries.
+    Marked {
+        /// Those of its fields that the request for it reads.
+        fields: String,
+        /// The id.
+        intent: String,
+    },
 }
 
 impl Prepared {

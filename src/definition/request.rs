@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::literal::ValueTemplate;
 use super::pages::Pages;
-use super::shape::choice;
+use super::shape::{ShortForm, ShortOrLong, choice};
 use super::text::{DurationText, PathText, TemplateText};
 
 /// The words that every request has, whatever else it has.
@@ -168,9 +168,52 @@ request! {
         pub new_key: Option<PathText>,
         /// A header that makes a repeated request harmless. Default: none.
         pub idempotency: Option<Idempotency>,
-        /// The path (`$` is the record) in `find` by which a record is found again whose answer was lost. Default:
-        /// none, such a create is held for a person.
-        pub find_again: Option<PathText>,
+        /// Whose budgets with `each` it draws from: this stands for `key` there, as a new record has none. Default:
+        /// nobody's, such budgets do not count.
+        pub counts_for: Option<TemplateText>,
+        /// How a record is found again whose answer was lost: a path in `find`, or a map. Default: none, such a create
+        /// is held for a person.
+        pub find_again: Option<ShortOrLong<FindAgain>>,
+    }
+}
+
+request! {
+    /// Finding a record again whose create was not answered: `by` a path in `find`, or with a request of its own and a
+    /// `marker`.
+    pub struct FindAgain {
+        methods: get, post;
+        sees: "`settings`, `fields`, `intent`";
+        /// The path in `find` (`$` is the record) by which it is searched; what was written there is the value. The
+        /// short form is this word alone. Default: it is found by its `marker`.
+        pub by: Option<PathText>,
+        /// Paths (`$` is the record) that must hold what was written there. Default: none, `by` is unique.
+        #[serde(default)]
+        pub same: Vec<PathText>,
+        /// When a record was made; `$` is the record. One made before the request is not taken for it. Default: not
+        /// known.
+        pub made: Option<PathText>,
+        /// Where a record carries the `intent` that the create sent; `$` is the record. Default: nowhere, it is found
+        /// `by` what it wrote.
+        pub marker: Option<PathText>,
+        /// The records; `$` is the answer. Default: the list's.
+        pub records: Option<PathText>,
+        /// How a long answer goes on. Default: one page is all.
+        pub pages: Option<Pages>,
+    }
+}
+
+impl ShortForm for FindAgain {
+    const SHORT: &'static str = "a path";
+
+    fn from_short(text: &str) -> Result<Self, String> {
+        PathText::new(text).map(|path| Self {
+            by: Some(path),
+            ..Self::default()
+        })
+    }
+
+    fn short_schema(generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<PathText>()
     }
 }
 

@@ -542,8 +542,33 @@ pub struct Write {
     pub idempotency: Option<Idempotency>,
     /// Where the answer has a new record's key; `$` is the answer. `None`: the stream's key in the answered record.
     pub new_key: Option<Path>,
-    /// How a create whose answer was lost is found again: position in the stream's `find`.
-    pub find_again: Option<usize>,
+    /// Stands for `key` in the budgets of a create, which has none.
+    pub counts_for: Option<Template>,
+    /// How a create whose answer was lost is found again.
+    pub find_again: Option<FindAgain>,
+}
+
+/// How a create whose answer was lost is found again.
+#[derive(Debug)]
+pub enum FindAgain {
+    /// By what it wrote.
+    Written {
+        /// Position in the stream's `find`; what was written at its path is searched for.
+        find: usize,
+        /// What else must hold what was written there; `$` is the record.
+        same: Vec<Path>,
+        /// When the record was made; `$` is the record.
+        made: Option<Path>,
+    },
+    /// By the write's own id, which the record carries.
+    Marked {
+        /// The request; sees `fields` and `intent`.
+        request: Box<Request>,
+        /// How a long answer goes on.
+        pages: Pages,
+        /// Where the record carries the id; `$` is the record.
+        marker: Path,
+    },
 }
 
 /// A write of many records in one request.

@@ -147,7 +147,7 @@ impl ConnectorChecks<'_, '_> {
         let create = stream
             .create
             .as_ref()
-            .map(|create| self.create(&at.key("create"), create, view, &find));
+            .map(|create| self.create(&at.key("create"), create, stream, view, &find));
         let update = stream
             .update
             .as_ref()
@@ -550,7 +550,7 @@ fn relationships(relationships: &IndexMap<String, Refers>) -> IndexMap<String, R
 }
 
 /// Turns "written, maybe wrong" inside out: `None` where it was written and is wrong.
-fn whole<T>(part: Option<Option<T>>) -> Option<Option<T>> {
+pub(super) fn whole<T>(part: Option<Option<T>>) -> Option<Option<T>> {
     match part {
         Some(Some(part)) => Some(Some(part)),
         Some(None) => None,

@@ -1,7 +1,8 @@
 //! Creating, changing and deleting records, one by one and many at once.
 
 use super::ConnectorChecks;
-use crate::compile::compiled::{Find, Idempotency, Precondition, Write, WriteMany};
+use super::stream::whole;
+use crate::compile::compiled::{Find, FindAgain, Idempotency, Pages, Precondition, Write, WriteMany};
 use crate::compile::pointer::Pointer;
 use crate::compile::record_view::RecordView;
 use crate::compile::sight::Sight;
@@ -24,16 +25,21 @@ impl ConnectorChecks<'_, '_> {
         &self,
         at: &Pointer,
         create: &CreateRequest,
+        stream: &definition::Stream,
         view: &RecordView,
         find: &[Option<Find>],
     ) -> Option<Write> {
         let request = self.request(at, create.words(), self.write_sight(view));
         let record = self.optional_path(&at.key("record"), create.record.as_ref());
         let new_key = self.optional_path(&at.key("new_key"), create.new_key.as_ref());
-        let find_again = match &create.find_again {
-            Some(path) => self.find_position(&at.key("find_again"), path, find).map(Some),
-            None => Some(None),
-        };
+        let counts_for = create.counts_for.as_ref().map(|text| {
+            self.checks
+                .text(&at.key("counts_for"), text, self.write_sight(view))
+        });
+        let find_again = create
+            .find_again
+            .as_ref()
+            .map(|again| self.find_again(&at.key("find_again"), again, stream, view, find));
         self.check_body(at, create.body.is_some());
         let mut request = request?;
         request.record = record?;
@@ -42,8 +48,67 @@ impl ConnectorChecks<'_, '_> {
             precondition: None,
             idempotency: create.idempotency.as_ref().map(idempotency),
             new_key: new_key?,
-            find_again: find_again?,
+            counts_for: whole(counts_for)?,
+            find_again: whole(find_again)?,
         })
+    }
+
+    fn find_again(
+        &self,
+        at: &Pointer,
+        again: &definition::FindAgain,
+        stream: &definition::Stream,
+        view: &RecordView,
+        find: &[Option<Find>],
+    ) -> Option<FindAgain> {
+        let asks = again.words().written().next().is_some();
+        match (&again.by, &again.marker, asks) {
+            (Some(path), None, false) => {
+                let position = self.find_position(&at.key("by"), path, find);
+                let same_at = at.key("same");
+                let same: Vec<_> = again
+                    .same
+                    .iter()
+                    .enumerate()
+                    .map(|(position, path)| self.checks.path_into(&same_at.index(position), path, view))
+                    .collect();
+                let made = again
+                    .made
+                    .as_ref()
+                    .map(|path| self.checks.path_into(&at.key("made"), path, view));
+                Some(FindAgain::Written {
+                    find: position?,
+                    same: same.into_iter().collect::<Option<_>>()?,
+                    made: whole(made)?,
+                })
+            }
+            (None, Some(marker), true) => {
+                let request = self.request(at, again.words(), self.write_sight(view));
+                let marker = self.checks.path(&at.key("marker"), marker);
+                let list = stream.list.as_ref().and_then(|list| list.records.as_ref());
+                let records = self.optional_path(&at.key("records"), again.records.as_ref().or(list));
+                let pages = match &again.pages {
+                    Some(pages) => self.pages(&at.key("pages"), pages, &again.query, view),
+                    None => Some(Pages::Single),
+                };
+                let mut request = request?;
+                request.records = records?;
+                Some(FindAgain::Marked {
+                    request: Box::new(request),
+                    pages: pages?,
+                    marker: marker?,
+                })
+            }
+            _ => {
+                self.checks.error(Code::WrongRequest, at, |report| {
+                    report
+                        .message("a lost create is found either by what it wrote (`by`) or by its mark (a request and `marker`)")
+                        .at_key()
+                        .hint("write a path of `find`, or `{get: /path, marker: $.path.to.the.intent}`")
+                });
+                None
+            }
+        }
     }
 
     fn find_position(&self, at: &Pointer, path: &PathText, find: &[Option<Find>]) -> Option<usize> {
@@ -91,6 +156,7 @@ impl ConnectorChecks<'_, '_> {
             precondition: precondition?,
             idempotency: update.idempotency.as_ref().map(idempotency),
             new_key: None,
+            counts_for: None,
             find_again: None,
         })
     }
@@ -104,6 +170,7 @@ impl ConnectorChecks<'_, '_> {
             precondition: precondition?,
             idempotency: None,
             new_key: None,
+            counts_for: None,
             find_again: None,
         })
     }

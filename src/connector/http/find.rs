@@ -11,7 +11,7 @@ use super::client::{Call, Failure};
 use super::page::{Pager, Step};
 use super::records::RecordReader;
 use super::template::Outgoing;
-use crate::compile::compiled::{Find, Request, SideLoad, Stream};
+use crate::compile::compiled::{Find, Pages, Request, SideLoad, Stream};
 use crate::connector::ConnectorError;
 use crate::expression::{Record, Scope, Value};
 
@@ -130,7 +130,7 @@ impl HttpConnection {
             joins: &find.joins,
             what,
         };
-        let found = self.pages(&question, find, &scope).await;
+        let found = self.pages(&question, &find.pages, &scope, |_| false).await;
         match found {
             Ok(records) => Ok(records),
             // Of a request for one record 404 says that it does not exist; of a search, that the search does not.
@@ -143,17 +143,18 @@ impl HttpConnection {
         }
     }
 
-    /// All pages of a question's answer.
-    async fn pages(
+    /// All pages of a question's answer, up to the one that holds enough.
+    pub(super) async fn pages(
         &self,
         question: &Question<'_>,
-        find: &Find,
+        pages: &Pages,
         scope: &Scope<'_>,
+        enough: impl Fn(&[Record]) -> bool,
     ) -> Result<Vec<Record>, Failure> {
         let what = question.what;
         let reader = RecordReader::new(self, question.stream, question.request, question.joins, what);
         let reader = reader.map_err(Failure::Error)?;
-        let mut pager = Pager::new(self, &find.pages, what);
+        let mut pager = Pager::new(self, pages, what);
         let mut parameters = pager.first();
         let mut address = None;
         let mut found = Vec::new();
@@ -166,7 +167,11 @@ impl HttpConnection {
             let call = question.call(self, &outgoing, scope).map_err(Failure::Error)?;
             let done = self.exchange(&call, |answer| reader.page(answer, None)).await?;
             let step = pager.next(&done.answer, &outgoing.url, &done.value, scope);
+            let is_enough = enough(&done.value);
             found.extend(done.value);
+            if is_enough {
+                return Ok(found);
+            }
             match step.map_err(Failure::Error)? {
                 Step::End => return Ok(found),
                 Step::Parameters(next) => parameters = next,
@@ -185,11 +190,11 @@ impl HttpConnection {
 }
 
 /// A request for records, without its values.
-struct Question<'q> {
-    stream: &'q Stream,
-    request: &'q Request,
-    joins: &'q [SideLoad],
-    what: &'q str,
+pub(super) struct Question<'q> {
+    pub(super) stream: &'q Stream,
+    pub(super) request: &'q Request,
+    pub(super) joins: &'q [SideLoad],
+    pub(super) what: &'q str,
 }
 
 impl Question<'_> {

@@ -84,6 +84,7 @@ impl HttpConnection {
                 stream_name: described.name.clone(),
                 operation,
                 key: None,
+                counts_for: None,
                 find_again: None,
             },
             keys: intents.iter().map(|intent| intent.key.clone()).collect(),

@@ -4,6 +4,7 @@
 //! from its templates ([`template`]), sent within limits and repeated where that is safe ([`client`]), and its answer
 //! becomes records ([`records`]). Reading pages, finding and writing are built on that, a file each.
 
+mod again;
 mod auth;
 mod classify;
 mod client;

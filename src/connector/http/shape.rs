@@ -119,6 +119,16 @@ impl<'s> Shaper<'s> {
         }
         let mut added = Map::default();
         for (name, template) in &self.shape.add {
+            // Read alone, a child does not come with its parent.
+            let reads_parent = || {
+                template
+                    .variables()
+                    .iter()
+                    .any(|chain| chain.first().is_some_and(|name| name == "parent"))
+            };
+            if scope.get("parent").is_none() && reads_parent() {
+                continue;
+            }
             added.insert(
                 name.clone(),
                 template.evaluate(scope).map_err(ShapeError::Evaluate)?,

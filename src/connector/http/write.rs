@@ -9,6 +9,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, Url};
 
 use super::HttpConnection;
+use super::again;
 use super::client::{Answer, Call, Failure, Unusable, header};
 use super::json_api;
 use super::records::{RecordReader, select};
@@ -80,8 +81,12 @@ impl HttpConnection {
             stream,
             stream_name: described.name.clone(),
             operation,
-            key: intent.key,
-            find_again: write.find_again,
+            key: intent.key.clone(),
+            counts_for: match &write.counts_for {
+                Some(template) => self.text(template, &scope, &what)?,
+                None => None,
+            },
+            find_again: again::remembered(described, write, &parts.fields, &parts.intent),
         })
     }
 
@@ -98,7 +103,8 @@ impl HttpConnection {
         let write = self.write_of(stream, prepared.operation)?;
         let what = what(prepared.operation, stream);
         let outgoing = self.stored(prepared, &write.request, &what)?;
-        let key = prepared.key.clone().map_or(Value::Null, Value::text);
+        let key = prepared.counts_for.as_ref().or(prepared.key.as_ref());
+        let key = key.map_or(Value::Null, |key| Value::text(key.clone()));
         let scope = self.scope()?.with("key", &key);
         let call = Call {
             what: &what,
@@ -190,7 +196,11 @@ impl HttpConnection {
         })
     }
 
-    fn write_of<'s>(&self, stream: &'s Stream, operation: Operation) -> Result<&'s Write, ConnectorError> {
+    pub(super) fn write_of<'s>(
+        &self,
+        stream: &'s Stream,
+        operation: Operation,
+    ) -> Result<&'s Write, ConnectorError> {
         let write = match operation {
             Operation::Create => &stream.create,
             Operation::Update => &stream.update,
@@ -330,7 +340,7 @@ fn is_json(answer: &Answer) -> bool {
 }
 
 /// Sets a member by its dotted name, making objects on the way.
-fn set_nested(root: &mut Value<'static>, name: &str, value: Value<'static>) {
+pub(super) fn set_nested(root: &mut Value<'static>, name: &str, value: Value<'static>) {
     if !matches!(root, Value::Map(_)) {
         *root = Value::Map(Map::default());
     }

@@ -1,5 +1,6 @@
 //! The HTTP runtime against a small server of its own: what is sent, how often, and what becomes of the answers.
 
+mod again;
 mod limits;
 mod reading;
 mod server;

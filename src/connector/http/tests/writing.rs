@@ -9,12 +9,13 @@ use crate::compile::compiled::{
 };
 use crate::connector::{Operation, Prepared, WriteIntent, WriteOutcome};
 
-fn write(request: Request) -> Write {
+pub(super) fn write(request: Request) -> Write {
     Write {
         request,
         precondition: None,
         idempotency: None,
         new_key: None,
+        counts_for: None,
         find_again: None,
     }
 }
