@@ -8,9 +8,9 @@ use super::Stop;
 use super::batch::{Batch, Origin};
 use super::context::Context;
 use super::spool::SpoolReader;
-use crate::compile::compiled::StreamRef;
-use crate::connector::Reader;
-use crate::expression::Record;
+use crate::compile::compiled::{FlowId, StreamRef};
+use crate::connector::{Cursor, ReadRequest, Reader};
+use crate::expression::{Record, Scope, Value};
 
 /// Records asked for by key are worked on in batches of this size.
 const ASKED_AT_ONCE: usize = 500;
@@ -119,5 +119,53 @@ impl Feed {
             context.shared.keep(stream, &batch)?;
         }
         Ok(Some(batch))
+    }
+}
+
+/// What is read of a flow's stream: from its cursor, or from the start.
+pub(crate) fn read_request(context: &Context, id: FlowId) -> Result<ReadRequest, Stop> {
+    let flow = &context.pipeline.flows[id];
+    let stored = context
+        .state
+        .cursor(context.flow_ref(flow), &context.stream_name(flow.from))?;
+    let cursor = match stored {
+        Some(stored) if !context.options.full => {
+            if stored.selection != flow.selection_digest {
+                tracing::warn!(
+                    flow = %flow.name,
+                    "What this flow reads has changed since its cursor was stored: records that the old selection left out are not read again. Run once with --full."
+                );
+            }
+            serde_json::from_str::<Cursor>(&stored.cursor).ok()
+        }
+        _ => None,
+    };
+    let since = match &flow.since {
+        Some(template) => {
+            let scope = Scope::new().with("params", &context.pipeline.params);
+            let value = template
+                .evaluate(&scope)
+                .map_err(|error| Stop::Refused(format!("`since` of flow `{}`: {error}", flow.name)))?;
+            instant(&value)
+        }
+        None => None,
+    };
+    Ok(ReadRequest {
+        cursor,
+        since,
+        full: context.options.full,
+        ..ReadRequest::default()
+    })
+}
+
+/// An instant, or the beginning of a day in UTC.
+fn instant(value: &Value<'_>) -> Option<Timestamp> {
+    match value {
+        Value::Time(time) => Some(*time),
+        Value::Text(text) => text.parse().ok().or_else(|| {
+            let day: jiff::civil::Date = text.parse().ok()?;
+            Some(day.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
+        }),
+        _ => None,
     }
 }

@@ -44,7 +44,7 @@ struct Other {
 pub(crate) async fn run(context: &Arc<Context>, id: FlowId, summary: &mut FlowSummary) -> Result<(), Stop> {
     let flow = &context.pipeline.flows[id];
     let first_sequence = context.state.next_sequence(1)?;
-    let mut request = super::flow::read_request(context, id)?;
+    let mut request = super::feed::read_request(context, id)?;
     request.cursor = None;
     let feed = feed(context, id, request).await?;
     let mut sink = match context.options.dry_run {
@@ -333,5 +333,5 @@ fn forget_old_rejects(context: &Context, id: FlowId, first_sequence: u64) -> Res
 }
 
 fn check_budget(context: &Context, id: FlowId, summary: &FlowSummary, at_end: bool) -> Result<(), Stop> {
-    super::flow::check_rejects(&context.pipeline.flows[id].rejects.allow, summary, at_end)
+    super::guard::check_rejects(&context.pipeline.flows[id].rejects.allow, summary, at_end)
 }

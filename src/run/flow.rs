@@ -3,27 +3,26 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use futures::{Stream, StreamExt, TryStreamExt};
+use futures::TryStreamExt;
 use jiff::Timestamp;
 
 use super::batch::{Batch, Decision, Origin, Planned};
 use super::context::Context;
-use super::feed::Feed;
+use super::feed::{Feed, read_request};
+use super::guard::{check_rejects, guard_of, refusal};
 use super::load::{Loaded, Loader};
 use super::plan::Planner;
 use super::record::{CursorMoves, Recorder, count_decision};
 use super::shared::Reading;
 use super::spool::Spool;
-use super::transform::{Transformed, transform};
+use super::transform::{Transformed, mapped_ahead, transform};
 use super::{FlowSummary, Stop};
-use crate::compile::compiled::{Allowance, ConnectorKind, Flow, FlowId, Guard, Mode, OnDelete};
-use crate::connector::{Cursor, ReadRequest};
-use crate::expression::{Record, Scope, Value};
+use crate::compile::compiled::{ConnectorKind, Flow, FlowId, Guard, Mode};
+use crate::connector::ReadRequest;
+use crate::expression::{Record, Value};
 use crate::snapshot::{PastRun, Stage};
 use crate::state::QueueItem;
 
-/// A share of rejects means little among few records; below this many read it is judged at the flow's end only.
-const SHARE_COUNTS_FROM: u64 = 200;
 /// Queue items are tried again in batches of this size.
 const RETRIED_AT_ONCE: usize = 500;
 
@@ -452,44 +451,6 @@ impl FlowRun {
     }
 }
 
-/// A flow's guard. What may delete and says nothing about it may not delete anything.
-fn guard_of(flow: &Flow) -> Option<Guard> {
-    match (&flow.guard, &flow.on_delete) {
-        (Some(guard), _) => Some(guard.clone()),
-        (None, OnDelete::Delete) => Some(Guard {
-            change_at_most: Allowance::Unlimited,
-            delete_at_most: Allowance::Count(0),
-        }),
-        (None, OnDelete::Keep | OnDelete::Unlink) => None,
-    }
-}
-
-/// Why a guard stops a run, if it does.
-fn refusal(flow: &Flow, what: &str, count: u64, most: Allowance, linked: u64) -> Option<Stop> {
-    let beyond = match most {
-        Allowance::Count(most) => count > most,
-        // Without links there is nothing to take a share of: a first run needs a number or a confirmation.
-        Allowance::Share(most) => count as f64 > most * linked as f64,
-        Allowance::Unlimited => false,
-    };
-    beyond.then(|| {
-        Stop::Refused(format!(
-            "the guard of flow `{}` stops the run before its first write: {count} records would be {what}, of {linked} linked ones; look at `run --dry-run`; if this is meant, run with --yes or widen `guard`",
-            flow.name
-        ))
-    })
-}
-
-/// Fails unless the flow's guard lets so many records be deleted; without a guard none may.
-pub(crate) fn deletions_allowed(context: &Context, flow: &Flow, count: u64) -> Result<(), Stop> {
-    let most = flow
-        .guard
-        .as_ref()
-        .map_or(Allowance::Count(0), |guard| guard.delete_at_most);
-    let linked = context.state.link_count(context.flow_ref(flow))?;
-    refusal(flow, "deleted", count, most, linked).map_or(Ok(()), Err)
-}
-
 /// Whether single records of a flow's source can be read by key.
 pub(crate) fn readable_by_key(context: &Context, flow: &Flow) -> bool {
     let stream = context.stream(flow.from);
@@ -498,26 +459,6 @@ pub(crate) fn readable_by_key(context: &Context, flow: &Flow) -> bool {
             .find
             .iter()
             .any(|find| find.by.source() == stream.key.source())
-}
-
-/// Stops when more records were rejected than the flow allows.
-pub(crate) fn check_rejects(allow: &Allowance, summary: &FlowSummary, at_end: bool) -> Result<(), Stop> {
-    let (read, rejected) = (summary.read + summary.retried, summary.rejected);
-    let over = match allow {
-        Allowance::Unlimited => false,
-        Allowance::Count(most) => rejected > *most,
-        Allowance::Share(most) => {
-            (at_end || read >= SHARE_COUNTS_FROM) && rejected as f64 > most * read as f64
-        }
-    };
-    if over {
-        return Err(Stop::RejectBudget {
-            flow: summary.flow.clone(),
-            rejected,
-            read,
-        });
-    }
-    Ok(())
 }
 
 /// The records of a batch that have a counterpart now: what their children belong to.
@@ -534,83 +475,4 @@ fn parents(loaded: &Loaded) -> Vec<Record> {
         })
         .map(|effect| effect.planned.item.record.clone())
         .collect()
-}
-
-/// What is read of a flow's stream: from its cursor, or from the start.
-pub(crate) fn read_request(context: &Context, id: FlowId) -> Result<ReadRequest, Stop> {
-    let flow = &context.pipeline.flows[id];
-    let stored = context
-        .state
-        .cursor(context.flow_ref(flow), &context.stream_name(flow.from))?;
-    let cursor = match stored {
-        Some(stored) if !context.options.full => {
-            if stored.selection != flow.selection_digest {
-                tracing::warn!(
-                    flow = %flow.name,
-                    "What this flow reads has changed since its cursor was stored: records that the old selection left out are not read again. Run once with --full."
-                );
-            }
-            serde_json::from_str::<Cursor>(&stored.cursor).ok()
-        }
-        _ => None,
-    };
-    let since = match &flow.since {
-        Some(template) => {
-            let scope = Scope::new().with("params", &context.pipeline.params);
-            let value = template
-                .evaluate(&scope)
-                .map_err(|error| Stop::Refused(format!("`since` of flow `{}`: {error}", flow.name)))?;
-            instant(&value)
-        }
-        None => None,
-    };
-    Ok(ReadRequest {
-        cursor,
-        since,
-        full: context.options.full,
-        ..ReadRequest::default()
-    })
-}
-
-/// An instant, or the beginning of a day in UTC.
-fn instant(value: &Value<'_>) -> Option<Timestamp> {
-    match value {
-        Value::Time(time) => Some(*time),
-        Value::Text(text) => text.parse().ok().or_else(|| {
-            let day: jiff::civil::Date = text.parse().ok()?;
-            Some(day.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
-        }),
-        _ => None,
-    }
-}
-
-/// Batches of a feed, mapped ahead of the one that is being loaded, in order.
-fn mapped_ahead(
-    context: Arc<Context>,
-    id: FlowId,
-    feed: Feed,
-    ahead: usize,
-) -> impl Stream<Item = Result<Transformed, Stop>> {
-    let reading = Arc::clone(&context);
-    futures::stream::try_unfold(feed, move |mut feed| {
-        let context = Arc::clone(&reading);
-        async move {
-            let batch = feed.next(&context).await?;
-            Ok::<_, Stop>(batch.map(|batch| (batch, feed)))
-        }
-    })
-    .map(move |batch: Result<Batch, Stop>| {
-        let context = Arc::clone(&context);
-        async move {
-            let batch = batch?;
-            let counters = context.counters(id);
-            counters.extract.records.add(batch.records.len() as u64);
-            counters.extract.batches.add(1);
-            let kept = !context.options.dry_run;
-            tokio::spawn(transform(context, id, batch, kept))
-                .await
-                .map_err(|error| Stop::Internal(format!("a mapping task failed: {error}")))?
-        }
-    })
-    .buffered(ahead)
 }

@@ -7,7 +7,8 @@
 use super::Stop;
 use super::batch::{Decision, Item, ItemOutcome, Planned};
 use super::context::Context;
-use super::flow::{deletions_allowed, readable_by_key};
+use super::flow::readable_by_key;
+use super::guard::deletions_allowed;
 use super::transform::record_key;
 use crate::compile::compiled::{Flow, FlowId};
 use crate::expression::Record;

@@ -7,10 +7,12 @@
 mod batch;
 mod cancellation;
 mod context;
+mod counterpart;
 mod decide;
 mod feed;
 mod file_flow;
 mod flow;
+mod guard;
 mod load;
 mod matching;
 mod mirror;

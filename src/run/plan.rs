@@ -8,10 +8,10 @@ use std::collections::HashMap;
 
 use super::batch::{Decision, Item, ItemOutcome, MappedItem, Planned, Update};
 use super::context::Context;
-use super::matching::{Candidates, Wanted};
+use super::counterpart::{Counterparts, Keyed};
 use super::{Stop, decide};
 use crate::compile::compiled::{Flow, FlowId, Mode, OnDelete, OnFrozen, OnMany, OnNone, Stream};
-use crate::expression::{Record, Scope, Value};
+use crate::expression::{Scope, Value};
 use crate::mapping::Reject;
 use crate::state::{Baseline, Link};
 
@@ -20,6 +20,7 @@ pub(crate) struct Planner<'c> {
     context: &'c Context,
     flow: &'c Flow,
     sink: &'c Stream,
+    counterparts: Counterparts<'c>,
 }
 
 /// What state knows of the batch's records.
@@ -33,7 +34,12 @@ impl<'c> Planner<'c> {
     pub(crate) fn new(context: &'c Context, flow: FlowId) -> Self {
         let flow = &context.pipeline.flows[flow];
         let sink = context.stream(flow.to);
-        Planner { context, flow, sink }
+        Planner {
+            context,
+            flow,
+            sink,
+            counterparts: Counterparts::new(context, flow),
+        }
     }
 
     /// Decides about every item. `again` plans records anew whose counterpart turned out to be another than expected.
@@ -104,23 +110,13 @@ impl<'c> Planner<'c> {
             .context
             .state
             .baselines(self.context.flow_ref(self.flow), &[item.key.as_str()])?;
-        let mut counterparts = Vec::with_capacity(targets.len());
-        for record in self
-            .context
-            .connection(self.flow.to)
-            .get_many(self.flow.to.stream, &targets)
-            .await?
-        {
-            if let Some(key) = super::transform::record_key(&self.sink.key, &record) {
-                counterparts.push((key, record));
-            }
-        }
+        let counterparts: Vec<Keyed> = self.counterparts.read(&targets).await?.into_iter().collect();
         match (counterparts.as_slice(), targets.first()) {
             ([], Some(_)) => Ok(Decision::Unlink {
                 reason: "deleted in the sink",
             }),
             (found, _) => {
-                let found: Vec<&(String, Record)> = found.iter().collect();
+                let found: Vec<&Keyed> = found.iter().collect();
                 self.compare(item, mapped, baselines.get(&item.key), &found)
             }
         }
@@ -209,7 +205,7 @@ impl<'c> Planner<'c> {
         items: &[Item],
         known: &Known,
         decisions: &mut [Option<Decision>],
-    ) -> Result<HashMap<String, (String, Record)>, Stop> {
+    ) -> Result<HashMap<String, Keyed>, Stop> {
         let mut wanted = Vec::new();
         for (item, decision) in items.iter().zip(decisions.iter()) {
             if let (None, Some(target)) = (
@@ -219,20 +215,7 @@ impl<'c> Planner<'c> {
                 wanted.push(target);
             }
         }
-        if wanted.is_empty() {
-            return Ok(HashMap::new());
-        }
-        let records = self
-            .context
-            .connection(self.flow.to)
-            .get_many(self.flow.to.stream, &wanted)
-            .await?;
-        let mut by_key: HashMap<String, Record> = HashMap::with_capacity(records.len());
-        for record in records {
-            if let Some(key) = super::transform::record_key(&self.sink.key, &record) {
-                by_key.insert(key, record);
-            }
-        }
+        let by_key = self.counterparts.read(&wanted).await?;
         let mut before = HashMap::new();
         for (item, decision) in items.iter().zip(decisions.iter_mut()) {
             if decision.is_some() {
@@ -255,74 +238,20 @@ impl<'c> Planner<'c> {
         Ok(before)
     }
 
-    /// Searches the sink for the counterparts of items without a link, attempt by attempt.
+    /// Searches the sink for the counterparts of items without a link.
     async fn search(
         &self,
         items: &[Item],
         known: &Known,
         decisions: &mut [Option<Decision>],
-    ) -> Result<HashMap<usize, Vec<(String, Record)>>, Stop> {
-        let mut found: HashMap<usize, Vec<(String, Record)>> = HashMap::new();
-        for (number, attempt) in self.flow.matches.iter().enumerate() {
-            let mut asking: Vec<(usize, &Wanted)> = Vec::new();
-            for (position, item) in items.iter().enumerate() {
-                let open = decisions[position].is_none()
-                    && !found.contains_key(&position)
-                    && !known.links.contains_key(&item.key);
-                if let (true, ItemOutcome::Mapped(mapped)) = (open, &item.outcome)
-                    && let Some(Some(wanted)) = mapped.wanted.get(number)
-                {
-                    asking.push((position, wanted));
-                }
-            }
-            if asking.is_empty() {
-                continue;
-            }
-            let Some((asked, find)) = attempt
-                .keys
-                .iter()
-                .enumerate()
-                .find_map(|(position, key)| key.find.map(|find| (position, find)))
-            else {
-                return Err(Stop::Internal(format!(
-                    "flow `{}` has a match by which its sink cannot be searched",
-                    self.flow.name
-                )));
-            };
-            let mut values: Vec<Value<'static>> = Vec::with_capacity(asking.len());
-            for (_, wanted) in &asking {
-                if let Some(value) = wanted.values.get(asked)
-                    && !values.contains(value)
-                {
-                    values.push(value.clone());
-                }
-            }
-            let records = self
-                .context
-                .connection(self.flow.to)
-                .find(self.flow.to.stream, find, &values)
-                .await?;
-            let mut views = Vec::with_capacity(records.len());
-            for record in &records {
-                views.push(record.value().map_err(|error| {
-                    Stop::Internal(format!("a record of the sink cannot be read: {error}"))
-                })?);
-            }
-            let candidates = Candidates::new(attempt, &self.flow.normalize, &views);
-            for (position, wanted) in asking {
-                let fitting: Vec<(String, Record)> = candidates
-                    .fitting(wanted)
-                    .into_iter()
-                    .filter_map(|place| {
-                        let key = self.sink.key.one(views.get(place)?).and_then(Value::key_text)?;
-                        Some((key, records.get(place)?.clone()))
-                    })
-                    .collect();
-                if !fitting.is_empty() {
-                    found.insert(position, fitting);
-                }
-            }
-        }
+    ) -> Result<HashMap<usize, Vec<Keyed>>, Stop> {
+        let open = |position: usize| {
+            decisions.get(position).is_some_and(Option::is_none)
+                && items
+                    .get(position)
+                    .is_some_and(|item| !known.links.contains_key(&item.key))
+        };
+        let mut found = self.counterparts.search(items, open).await?;
         self.refuse_taken(items, &mut found, decisions)?;
         Ok(found)
     }
@@ -331,7 +260,7 @@ impl<'c> Planner<'c> {
     fn refuse_taken(
         &self,
         items: &[Item],
-        found: &mut HashMap<usize, Vec<(String, Record)>>,
+        found: &mut HashMap<usize, Vec<Keyed>>,
         decisions: &mut [Option<Decision>],
     ) -> Result<(), Stop> {
         let targets: Vec<&str> = found
@@ -375,19 +304,14 @@ impl<'c> Planner<'c> {
     }
 
     /// Decides about an item that has no link, by what the search found.
-    fn decide_found(
-        &self,
-        item: &Item,
-        mapped: &MappedItem,
-        found: &[(String, Record)],
-    ) -> Result<Decision, Stop> {
+    fn decide_found(&self, item: &Item, mapped: &MappedItem, found: &[Keyed]) -> Result<Decision, Stop> {
         match found {
             [] => self.not_found(item, mapped),
             [one] => self.compare(item, mapped, None, &[one]),
             [first, ..] => match self.flow.on_many {
                 OnMany::First => self.compare(item, mapped, None, &[first]),
                 OnMany::All => {
-                    let all: Vec<&(String, Record)> = found.iter().collect();
+                    let all: Vec<&Keyed> = found.iter().collect();
                     self.compare(item, mapped, None, &all)
                 }
                 action => {
@@ -431,7 +355,7 @@ impl<'c> Planner<'c> {
         item: &Item,
         mapped: &MappedItem,
         baseline: Option<&Baseline>,
-        counterparts: &[&(String, Record)],
+        counterparts: &[&Keyed],
     ) -> Result<Decision, Stop> {
         let mut updates = Vec::new();
         let mut link = None;

@@ -7,8 +7,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use futures::{Stream, StreamExt};
+
 use super::batch::{Batch, Item, ItemOutcome, MappedItem};
 use super::context::Context;
+use super::feed::Feed;
 use super::matching::wanted;
 use super::one_per::survivors;
 use super::{Stop, decide};
@@ -33,6 +36,37 @@ pub(crate) struct Transformed {
     pub(crate) coverage: Coverage,
     /// Rows of `extracted` and `mapped`, as far as they are kept.
     pub(crate) rows: Vec<Rows>,
+}
+
+/// Batches of a feed, mapped ahead of the one that is being loaded, in order.
+pub(crate) fn mapped_ahead(
+    context: Arc<Context>,
+    id: FlowId,
+    feed: Feed,
+    ahead: usize,
+) -> impl Stream<Item = Result<Transformed, Stop>> {
+    let reading = Arc::clone(&context);
+    futures::stream::try_unfold(feed, move |mut feed| {
+        let context = Arc::clone(&reading);
+        async move {
+            let batch = feed.next(&context).await?;
+            Ok::<_, Stop>(batch.map(|batch| (batch, feed)))
+        }
+    })
+    .map(move |batch: Result<Batch, Stop>| {
+        let context = Arc::clone(&context);
+        async move {
+            let batch = batch?;
+            let counters = context.counters(id);
+            counters.extract.records.add(batch.records.len() as u64);
+            counters.extract.batches.add(1);
+            let kept = !context.options.dry_run;
+            tokio::spawn(transform(context, id, batch, kept))
+                .await
+                .map_err(|error| Stop::Internal(format!("a mapping task failed: {error}")))?
+        }
+    })
+    .buffered(ahead)
 }
 
 /// Applies a flow's rules to a batch; with `kept` it makes the rows of its snapshots too.
