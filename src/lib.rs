@@ -4,7 +4,7 @@
 //! ([`document`], [`definition`]), checks all of it before the first request ([`compile`], [`diagnostic`]) and runs it
 //! ([`run`]) as staged extract, transform, plan and load, leaving Parquet snapshots ([`snapshot`]) behind.
 //!
-//! Dependencies point one way, down this list: `cli`, `run`, `lookup`, `connector`, `snapshot`, `state`, `mapping`,
+//! Dependencies point one way, down this list: `cli`, `run`, `sync`, `lookup`, `connector`, `snapshot`, `state`, `mapping`,
 //! `compile`, `definition`, `expression`, `document`, `diagnostic`, `telemetry`. `sandbox` stands apart: it imitates
 //! systems, so only `cli` and tests reach it, and only there are vendors named.
 
@@ -21,4 +21,5 @@ pub mod run;
 pub mod sandbox;
 pub mod snapshot;
 pub mod state;
+pub mod sync;
 pub mod telemetry;

@@ -11,9 +11,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules from the top down; each may use only those after it.
-const ORDER: [&str; 13] = [
+const ORDER: [&str; 14] = [
     "cli",
     "run",
+    "sync",
     "lookup",
     "connector",
     "snapshot",
