@@ -289,6 +289,7 @@ fn journal(context: &Context, id: FlowId, batch: &Columned) -> Result<(), Stop> 
             sequence: other.sequence,
             run: context.run,
             waits_for: None,
+            held_rows: Vec::new(),
         });
     }
     if let Some(writer) = &context.writer {

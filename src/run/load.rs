@@ -291,6 +291,7 @@ impl<'c> Loader<'c> {
                 source_key: planned.item.key.clone(),
                 request,
                 baseline: self.baseline(planned, None),
+                pair: None,
                 create: None,
                 first_sent: now,
                 job: None,

@@ -169,6 +169,7 @@ impl<'c> Recorder<'c> {
             sequence,
             run: self.context.run,
             waits_for: reject.waits_for.clone().map(|(flow, key)| WaitsFor { flow, key }),
+            held_rows: Vec::new(),
         });
     }
 
@@ -206,6 +207,7 @@ impl<'c> Recorder<'c> {
                     batch.fallbacks.push(Fallback {
                         source: key.clone(),
                         row: rule.target.name.clone(),
+                        to: None,
                         lookup: lookup.name.clone(),
                         key: unfound.clone(),
                     });

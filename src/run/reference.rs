@@ -178,6 +178,7 @@ impl References {
             request: serde_json::to_vec(&prepared)
                 .map_err(|error| Stop::Internal(format!("an intent cannot be stored: {error}")))?,
             baseline: None,
+            pair: None,
             create: Some(claim.clone()),
             first_sent: Timestamp::now(),
             job: None,

@@ -129,6 +129,7 @@ async fn settle_create(
         sequence: context.state.next_sequence(1)?,
         run: context.run,
         waits_for: None,
+        held_rows: Vec::new(),
     });
     // So that the record, when it is read again, counts as loaded until a person says otherwise.
     if let Some(baseline) = &intent.baseline {

@@ -5,7 +5,8 @@
 
 use uuid::Uuid;
 
-use super::{Baseline, Created, QueueClear, QueueItem};
+use super::{Baseline, Created, PairBaseline, PairKeys, QueueClear, QueueItem};
+use crate::compile::compiled::Side;
 
 /// A flow, by names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -74,10 +75,12 @@ pub struct StoredCursor {
 /// A fallback that stands in the target because a key resolved to nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Fallback {
-    /// The source record.
+    /// The source record; in a two-way flow the remote one.
     pub source: String,
-    /// The row's target.
+    /// The row's target; in a two-way flow the row's name.
     pub row: String,
+    /// In a two-way flow the side where the fallback stands, or for which there is none but it.
+    pub to: Option<Side>,
     /// The lookup.
     pub lookup: String,
     /// The key that was not found, normalised.
@@ -99,6 +102,9 @@ pub struct Batch {
     pub links: Vec<LinkChange>,
     /// Baselines by source key. An older observation than the stored one is left out; a source without link gets one without target.
     pub baselines: Vec<(String, Baseline)>,
+    /// What is remembered of linked pairs of a two-way flow from now on. A pair that is not linked, or of which something
+    /// newer is stored, is left out.
+    pub pairs: Vec<(PairKeys, PairBaseline)>,
     /// Records that wait. An item older than the stored one, or than the key's baseline, is left out.
     pub queue_put: Vec<QueueItem>,
     /// Records that no longer wait.
@@ -125,6 +131,7 @@ impl Batch {
             at,
             links: Vec::new(),
             baselines: Vec::new(),
+            pairs: Vec::new(),
             queue_put: Vec::new(),
             queue_clear: Vec::new(),
             cursors: Vec::new(),
@@ -149,4 +156,6 @@ impl Batch {
 pub struct Committed {
     /// Keys of queue items that were older than what the store knows of their record.
     pub stale: Vec<String>,
+    /// Remote keys of pairs whose baseline was not stored: they are not linked, or something newer is known of them.
+    pub stale_pairs: Vec<String>,
 }

@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::Baseline;
+use super::{Baseline, PairIntent};
 
 /// A write that is about to be sent, or whose answer is not known yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub struct Intent {
     pub request: Vec<u8>,
     /// The source record's baseline once this is written.
     pub baseline: Option<Baseline>,
+    /// In a two-way flow: what the pair becomes once this is written.
+    pub pair: Option<PairIntent>,
     /// The claim that this create fulfils.
     pub create: Option<CreateKey>,
     /// When its request was first about to be sent.

@@ -33,9 +33,11 @@ pub use error::StateError;
 pub use intent::{Claim, CreateKey, Created, Intent};
 pub use lease::{Holder, Lease};
 pub use pair::{PairBaseline, PairIntent, PairKeys, PairRow, SideMark, StoredPair};
-pub use queue::{QueueClear, QueueFilter, QueueItem, QueueKind, QueuedRecord, WaitsFor};
+pub use queue::{HeldRow, QueueClear, QueueFilter, QueueItem, QueueKind, QueuedRecord, WaitsFor};
 pub use run::{FlowStatus, Run, RunEnd, RunStart, Status};
 pub use sqlite::SqliteState;
+
+use crate::compile::compiled::Side;
 
 /// One answer of a lookup, as the cache keeps it between runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +96,24 @@ pub trait State: Debug + Send + Sync {
     fn baselines(&self, flow: FlowRef<'_>, sources: &[&str])
     -> Result<HashMap<String, Baseline>, StateError>;
 
+    /// Linked pairs of a two-way flow, by the keys of one side, with what is remembered of them; tombstones included.
+    /// A baseline that was made in another form is no baseline.
+    fn pairs(
+        &self,
+        flow: FlowRef<'_>,
+        side: Side,
+        keys: &[&str],
+    ) -> Result<HashMap<String, StoredPair>, StateError>;
+
+    /// Up to `limit` of them in order of one side's keys, after `after`.
+    fn pairs_after(
+        &self,
+        flow: FlowRef<'_>,
+        side: Side,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<StoredPair>, StateError>;
+
     /// Stores all of a batch or nothing. Fails with [`StateError::LinkTaken`] when a target is already linked to another source.
     fn commit(&self, batch: &Batch) -> Result<Committed, StateError>;
 
@@ -134,6 +154,16 @@ pub trait State: Debug + Send + Sync {
 
     /// Asks the next run to try items again, whatever their kind and attempts; returns how many there were.
     fn queue_retry(&self, flow: FlowRef<'_>, keys: &[&str]) -> Result<u64, StateError>;
+
+    /// Notes which side a person has chosen for held rows of a record (`rows` empty: for all of them), and asks the next
+    /// run to judge them again; returns how many there were.
+    fn queue_resolve(
+        &self,
+        flow: FlowRef<'_>,
+        key: &str,
+        rows: &[&str],
+        winner: Side,
+    ) -> Result<u64, StateError>;
 
     /// Up to `limit` items after key `after` that a run should try again: rejected ones with at most `at_most_attempts`
     /// attempts (`None`: any), waiting ones whose link exists now (or that wait for no link), and those that a person asked for.

@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 use super::Digest;
 use crate::compile::compiled::{PerSide, Side};
 
+/// Version of the form of values under a pair's digests (see `sync::Fingerprints`).
+pub(super) const PAIR_FORM: u32 = 1;
+
 /// The keys of two records that are one thing.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PairKeys {

@@ -4,7 +4,10 @@
 //! that is older than what was loaded since is left out: versions never overtake each other.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+use crate::compile::compiled::Side;
 
 /// Why a record waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -55,6 +58,22 @@ pub struct WaitsFor {
     pub key: String,
 }
 
+/// A row of a pair that waits for a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldRow {
+    /// Its name.
+    pub row: String,
+    /// What the remote side has, masked if private.
+    pub remote: Option<String>,
+    /// What the local side has, masked if private.
+    pub local: Option<String>,
+    /// Why it is held, for people.
+    pub reason: String,
+    /// The side that a person has chosen: the next run writes its value to the other one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ruling: Option<Side>,
+}
+
 /// A record that waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueItem {
@@ -86,6 +105,8 @@ pub struct QueueItem {
     pub run: Uuid,
     /// The link that it needs.
     pub waits_for: Option<WaitsFor>,
+    /// In a two-way flow: the rows that are held, with both values.
+    pub held_rows: Vec<HeldRow>,
 }
 
 /// A record that waits no longer.

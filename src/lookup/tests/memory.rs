@@ -214,6 +214,7 @@ async fn fallback_keys_are_tried_again_all_at_once() {
     let fallback = |source: &str, lookup: &str, key: &str| Fallback {
         source: source.to_owned(),
         row: "owner".to_owned(),
+        to: None,
         lookup: lookup.to_owned(),
         key: key.to_owned(),
     };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, params};
 
-use super::{Failure, lookups, micros, queue, to_stored};
+use super::{Failure, lookups, micros, pairs, queue, to_stored};
 use crate::state::baseline::encode_rows;
 use crate::state::{Baseline, Batch, CANONICAL_FORM, Committed, CursorPut, FlowRef, LinkChange, StateError};
 
@@ -12,6 +12,7 @@ pub(super) fn commit(transaction: &Transaction<'_>, batch: &Batch) -> Result<Com
     let flow = make_flow(transaction, batch.flow_ref())?;
     put_links(transaction, flow, batch)?;
     put_baselines(transaction, flow, &batch.baselines)?;
+    let stale_pairs = pairs::put(transaction, flow, &batch.pairs)?;
     // Puts before clears: of two observations of one record in a batch, the newer one decides in either order.
     let stale = queue::put(transaction, flow, &batch.queue_put)?;
     queue::clear(transaction, flow, &batch.queue_clear)?;
@@ -22,7 +23,7 @@ pub(super) fn commit(transaction: &Transaction<'_>, batch: &Batch) -> Result<Com
         settle.execute([intent.to_string()])?;
     }
     put_cursors(transaction, flow, batch, &batch.cursors)?;
-    Ok(Committed { stale })
+    Ok(Committed { stale, stale_pairs })
 }
 
 /// A flow's number, given now if it has none.
@@ -45,10 +46,18 @@ fn put_links(transaction: &Transaction<'_>, flow: i64, batch: &Batch) -> Result<
     let mut end_baseline = transaction.prepare_cached(
         "DELETE FROM baselines WHERE link = (SELECT id FROM links WHERE flow = ?1 AND source = ?2)",
     )?;
+    let mut end_pair = transaction.prepare_cached(
+        "DELETE FROM pairs WHERE link = (SELECT id FROM links WHERE flow = ?1 AND source = ?2)",
+    )?;
+    // What is remembered of a pair is worth nothing for another one.
+    let mut part = transaction.prepare_cached(
+        "DELETE FROM pairs WHERE link = (SELECT id FROM links WHERE flow = ?1 AND source = ?2 AND target IS NOT ?3)",
+    )?;
     let mut forget = transaction.prepare_cached("DELETE FROM links WHERE flow = ?1 AND source = ?2")?;
     for change in &batch.links {
         match change {
             LinkChange::Put { source, target } => {
+                part.execute(params![flow, source, target])?;
                 if let Err(error) = put.execute(params![flow, source, target]) {
                     return Err(taken(transaction, flow, batch, source, target, error)?);
                 }
@@ -56,6 +65,7 @@ fn put_links(transaction: &Transaction<'_>, flow: i64, batch: &Batch) -> Result<
             LinkChange::End { source } => {
                 end.execute(params![flow, source])?;
                 end_baseline.execute(params![flow, source])?;
+                end_pair.execute(params![flow, source])?;
             }
             LinkChange::Forget { source } => {
                 forget.execute(params![flow, source])?;
@@ -112,17 +122,7 @@ fn put_baselines(
     )?;
     let mut lists: Vec<(&Arc<[String]>, i64)> = Vec::new();
     for (source, baseline) in baselines {
-        let known = lists
-            .iter()
-            .find(|(names, _)| Arc::ptr_eq(names, &baseline.names) || ***names == *baseline.names);
-        let list = match known {
-            Some((_, list)) => *list,
-            None => {
-                let list = make_row_list(transaction, &baseline.names)?;
-                lists.push((&baseline.names, list));
-                list
-            }
-        };
+        let list = row_list(transaction, &mut lists, &baseline.names)?;
         let link: i64 = match number
             .query_row(params![flow, source], |row| row.get(0))
             .optional()?
@@ -141,6 +141,21 @@ fn put_baselines(
         ])?;
     }
     Ok(())
+}
+
+/// The number of a list of row names, given now if it has none; `known` are those of this batch.
+pub(super) fn row_list<'b>(
+    transaction: &Transaction<'_>,
+    known: &mut Vec<(&'b Arc<[String]>, i64)>,
+    names: &'b Arc<[String]>,
+) -> rusqlite::Result<i64> {
+    let is_same = |other: &Arc<[String]>| Arc::ptr_eq(other, names) || **other == **names;
+    if let Some((_, list)) = known.iter().find(|(other, _)| is_same(other)) {
+        return Ok(*list);
+    }
+    let list = make_row_list(transaction, names)?;
+    known.push((names, list));
+    Ok(list)
 }
 
 fn make_row_list(transaction: &Transaction<'_>, names: &[String]) -> rusqlite::Result<i64> {

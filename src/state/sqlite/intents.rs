@@ -10,16 +10,15 @@ use crate::state::{Claim, CreateKey, Intent};
 pub(super) fn put(transaction: &Transaction<'_>, intents: &[Intent]) -> Result<(), Failure> {
     let mut put = transaction.prepare_cached(
         "INSERT INTO intents (id, pipeline, flow, connection, stream, operation, key, source_key, request, baseline, \
-         create_connection, create_stream, create_key, first_sent, job, run) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+         create_connection, create_stream, create_key, first_sent, job, run, pair) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
     )?;
     for intent in intents {
-        let baseline = intent
-            .baseline
-            .as_ref()
-            .map(serde_json::to_string)
-            .transpose()
-            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+        let unwritable = |error: serde_json::Error| rusqlite::Error::ToSqlConversionFailure(error.into());
+        let baseline = intent.baseline.as_ref().map(serde_json::to_string);
+        let baseline = baseline.transpose().map_err(unwritable)?;
+        let pair = intent.pair.as_ref().map(serde_json::to_string);
+        let pair = pair.transpose().map_err(unwritable)?;
         let create = intent.create.as_ref();
         put.execute(params![
             intent.id.to_string(),
@@ -38,6 +37,7 @@ pub(super) fn put(transaction: &Transaction<'_>, intents: &[Intent]) -> Result<(
             micros(intent.first_sent),
             intent.job,
             intent.run.to_string(),
+            pair,
         ])?;
     }
     Ok(())
@@ -55,7 +55,7 @@ pub(super) fn open(connection: &Connection, pipeline: &str) -> rusqlite::Result<
     connection
         .prepare_cached(
             "SELECT id, pipeline, flow, connection, stream, operation, key, source_key, request, baseline, \
-             create_connection, create_stream, create_key, first_sent, job, run \
+             create_connection, create_stream, create_key, first_sent, job, run, pair \
              FROM intents WHERE pipeline = ?1 ORDER BY id",
         )?
         .query_map([pipeline], intent)?
@@ -65,6 +65,10 @@ pub(super) fn open(connection: &Connection, pipeline: &str) -> rusqlite::Result<
 fn intent(row: &Row<'_>) -> rusqlite::Result<Intent> {
     let baseline = match row.get_ref(9)?.as_str_or_null()? {
         Some(text) => Some(serde_json::from_str(text).map_err(|error| unreadable("baseline", error))?),
+        None => None,
+    };
+    let pair = match row.get_ref(16)?.as_str_or_null()? {
+        Some(text) => Some(serde_json::from_str(text).map_err(|error| unreadable("pair", error))?),
         None => None,
     };
     let create = match (row.get(10)?, row.get(11)?, row.get(12)?) {
@@ -86,6 +90,7 @@ fn intent(row: &Row<'_>) -> rusqlite::Result<Intent> {
         source_key: row.get(7)?,
         request: row.get(8)?,
         baseline,
+        pair,
         create,
         first_sent: time(row.get(13)?)?,
         job: row.get(14)?,

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::read::flow_number;
-use super::{Failure, micros, time};
+use super::{Failure, micros, time, unreadable};
+use crate::compile::compiled::Side;
 use crate::state::{CachedLookup, Fallback, FlowRef};
 
 pub(super) fn cached(
@@ -72,17 +73,30 @@ pub(super) fn fallbacks(connection: &Connection, flow: FlowRef<'_>) -> rusqlite:
     };
     connection
         .prepare_cached(
-            "SELECT source, row, lookup, key FROM fallbacks WHERE flow = ?1 ORDER BY lookup, key, source, row",
+            "SELECT source, row, side, lookup, key FROM fallbacks WHERE flow = ?1 \
+             ORDER BY lookup, key, source, row, side",
         )?
         .query_map([flow], |row| {
             Ok(Fallback {
                 source: row.get(0)?,
                 row: row.get(1)?,
-                lookup: row.get(2)?,
-                key: row.get(3)?,
+                to: side(row.get_ref(2)?.as_str()?)?,
+                lookup: row.get(3)?,
+                key: row.get(4)?,
             })
         })?
         .collect()
+}
+
+/// A side as it is stored; the empty text for none.
+fn side(stored: &str) -> rusqlite::Result<Option<Side>> {
+    if stored.is_empty() {
+        return Ok(None);
+    }
+    match Side::BOTH.into_iter().find(|side| side.name() == stored) {
+        Some(side) => Ok(Some(side)),
+        None => Err(unreadable("side", format!("unknown `{stored}`"))),
+    }
 }
 
 pub(super) fn put_fallbacks(
@@ -96,14 +110,15 @@ pub(super) fn put_fallbacks(
         forget.execute(params![flow, source])?;
     }
     let mut put = transaction.prepare_cached(
-        "INSERT INTO fallbacks (flow, source, row, lookup, key) VALUES (?1, ?2, ?3, ?4, ?5) \
-         ON CONFLICT (flow, source, row) DO UPDATE SET lookup = excluded.lookup, key = excluded.key",
+        "INSERT INTO fallbacks (flow, source, row, side, lookup, key) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
+         ON CONFLICT (flow, source, row, side) DO UPDATE SET lookup = excluded.lookup, key = excluded.key",
     )?;
     for fallback in fallbacks {
         put.execute(params![
             flow,
             fallback.source,
             fallback.row,
+            fallback.to.map_or("", Side::name),
             fallback.lookup,
             fallback.key,
         ])?;

@@ -9,6 +9,7 @@ mod budgets;
 mod commit;
 mod intents;
 mod lookups;
+mod pairs;
 mod queue;
 mod read;
 mod runs;
@@ -31,8 +32,9 @@ use super::lease::{FileLease, PrivateLease};
 use super::{
     Baseline, Batch, BudgetDraw, BudgetGrant, BudgetRef, CachedLookup, Claim, Committed, CreateKey, Fallback,
     FlowRef, Holder, Intent, Lease, Link, QueueFilter, QueueItem, Run, RunEnd, RunStart, State, StateError,
-    Status, StoredCursor,
+    Status, StoredCursor, StoredPair,
 };
+use crate::compile::compiled::Side;
 
 /// How long another process may keep the file locked before that is an error.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -269,6 +271,25 @@ impl State for SqliteState {
         self.read(|connection| read::baselines(connection, flow, sources))
     }
 
+    fn pairs(
+        &self,
+        flow: FlowRef<'_>,
+        side: Side,
+        keys: &[&str],
+    ) -> Result<HashMap<String, StoredPair>, StateError> {
+        self.read(|connection| pairs::pairs(connection, flow, side, keys))
+    }
+
+    fn pairs_after(
+        &self,
+        flow: FlowRef<'_>,
+        side: Side,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<StoredPair>, StateError> {
+        self.read(|connection| pairs::pairs_after(connection, flow, side, after, limit))
+    }
+
     fn commit(&self, batch: &Batch) -> Result<Committed, StateError> {
         self.write(|transaction| commit::commit(transaction, batch))
     }
@@ -317,6 +338,16 @@ impl State for SqliteState {
 
     fn queue_retry(&self, flow: FlowRef<'_>, keys: &[&str]) -> Result<u64, StateError> {
         self.write(|transaction| queue::ask_retry(transaction, flow, keys))
+    }
+
+    fn queue_resolve(
+        &self,
+        flow: FlowRef<'_>,
+        key: &str,
+        rows: &[&str],
+        winner: Side,
+    ) -> Result<u64, StateError> {
+        self.write(|transaction| queue::resolve(transaction, flow, key, rows, winner))
     }
 
     fn queue_retryable(

@@ -4,11 +4,12 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::read::flow_number;
 use super::{Failure, micros, run_id, time, to_count, to_limit, to_stored, unreadable};
-use crate::state::{FlowRef, QueueClear, QueueFilter, QueueItem, QueueKind, QueuedRecord, WaitsFor};
+use crate::compile::compiled::Side;
+use crate::state::{FlowRef, HeldRow, QueueClear, QueueFilter, QueueItem, QueueKind, QueuedRecord, WaitsFor};
 
 const COLUMNS: &str = "queue.kind, queue.key, queue.field, queue.rule, queue.code, queue.reason, queue.value, \
     queue.record, queue.as_received, queue.attempts, queue.first_seen, queue.last_seen, queue.sequence, queue.run, \
-    queue.waits_for_flow, queue.waits_for_key";
+    queue.waits_for_flow, queue.waits_for_key, queue.held_rows";
 
 fn item(row: &Row<'_>) -> rusqlite::Result<QueueItem> {
     let kind = row.get_ref(0)?.as_str()?;
@@ -36,7 +37,22 @@ fn item(row: &Row<'_>) -> rusqlite::Result<QueueItem> {
         sequence: to_count(row.get(12)?),
         run: run_id(row.get_ref(13)?.as_str()?)?,
         waits_for: waits_for.map(|(flow, key)| WaitsFor { flow, key }),
+        held_rows: held_rows(row.get_ref(16)?.as_str_or_null()?)?,
     })
+}
+
+fn held_rows(stored: Option<&str>) -> rusqlite::Result<Vec<HeldRow>> {
+    match stored {
+        Some(text) => serde_json::from_str(text).map_err(|error| unreadable("held_rows", error)),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// As it is stored; none for items without held rows.
+fn to_held_rows(rows: &[HeldRow]) -> rusqlite::Result<Option<String>> {
+    let text = (!rows.is_empty()).then(|| serde_json::to_string(rows));
+    text.transpose()
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
 }
 
 /// Stores items; returns the keys of those that were left out because something newer is known of their record.
@@ -48,15 +64,15 @@ pub(super) fn put(
     let mut stale = Vec::new();
     let mut put = transaction.prepare_cached(
         "INSERT INTO queue (flow, key, kind, field, rule, code, reason, value, record, as_received, attempts, \
-         first_seen, last_seen, sequence, run, waits_for_flow, waits_for_key) \
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17 \
+         first_seen, last_seen, sequence, run, waits_for_flow, waits_for_key, held_rows) \
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18 \
          WHERE NOT EXISTS (SELECT 1 FROM links JOIN baselines ON link = id \
              WHERE flow = ?1 AND source = ?2 AND sequence > ?14) \
          ON CONFLICT (flow, key) DO UPDATE SET kind = excluded.kind, field = excluded.field, rule = excluded.rule, \
          code = excluded.code, reason = excluded.reason, value = excluded.value, record = excluded.record, \
          as_received = excluded.as_received, attempts = excluded.attempts, last_seen = excluded.last_seen, \
          sequence = excluded.sequence, run = excluded.run, waits_for_flow = excluded.waits_for_flow, \
-         waits_for_key = excluded.waits_for_key, retry_asked = 0 \
+         waits_for_key = excluded.waits_for_key, held_rows = excluded.held_rows, retry_asked = 0 \
          WHERE excluded.sequence >= queue.sequence",
     )?;
     for item in items {
@@ -83,6 +99,7 @@ pub(super) fn put(
             item.run.to_string(),
             item.waits_for.as_ref().map(|waits_for| &waits_for.flow),
             item.waits_for.as_ref().map(|waits_for| &waits_for.key),
+            to_held_rows(&item.held_rows)?,
         ])?;
         if changed == 0 {
             stale.push(item.key.clone());
@@ -119,7 +136,7 @@ pub(super) fn list(
                 filter.kind.map(QueueKind::word),
                 filter.limit.map_or(-1, to_limit),
             ],
-            |row| Ok((row.get(16)?, item(row)?)),
+            |row| Ok((row.get(17)?, item(row)?)),
         )?
         .collect()
 }
@@ -163,6 +180,35 @@ pub(super) fn ask_retry(
         keys,
         "UPDATE queue SET retry_asked = 1, attempts = 0 WHERE flow = ?1 AND key = ?2",
     )
+}
+
+pub(super) fn resolve(
+    transaction: &Transaction<'_>,
+    flow: FlowRef<'_>,
+    key: &str,
+    rows: &[&str],
+    winner: Side,
+) -> Result<u64, Failure> {
+    let Some(item) = show(transaction, flow, key)? else {
+        return Ok(0);
+    };
+    let mut held = item.held_rows;
+    let mut ruled = 0;
+    for row in held.iter_mut() {
+        if rows.is_empty() || rows.contains(&row.row.as_str()) {
+            row.ruling = Some(winner);
+            ruled += 1;
+        }
+    }
+    if ruled > 0 {
+        transaction
+            .prepare_cached(
+                "UPDATE queue SET held_rows = ?4, retry_asked = 1, attempts = 0 WHERE key = ?3 \
+                 AND flow = (SELECT id FROM flows WHERE pipeline = ?1 AND name = ?2)",
+            )?
+            .execute(params![flow.pipeline, flow.flow, key, to_held_rows(&held)?])?;
+    }
+    Ok(ruled)
 }
 
 fn change_each(

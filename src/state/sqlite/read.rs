@@ -162,10 +162,10 @@ pub(super) fn baselines(
 
 /// Row-name lists by number, read once each; a flow has very few.
 #[derive(Default)]
-struct RowLists(Vec<(i64, Arc<[String]>)>);
+pub(super) struct RowLists(Vec<(i64, Arc<[String]>)>);
 
 impl RowLists {
-    fn names(&mut self, connection: &Connection, number: i64) -> rusqlite::Result<Arc<[String]>> {
+    pub(super) fn names(&mut self, connection: &Connection, number: i64) -> rusqlite::Result<Arc<[String]>> {
         if let Some((_, names)) = self.0.iter().find(|(other, _)| *other == number) {
             return Ok(Arc::clone(names));
         }

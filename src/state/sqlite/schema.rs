@@ -13,7 +13,7 @@ use crate::state::StateError;
 const APPLICATION_ID: i32 = 0x4357_5354;
 
 /// Each brings the tables one version further. Never edited once released.
-const MIGRATIONS: &[&str] = &[VERSION_1];
+const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
 
 /// The newest version that this program knows.
 pub(super) fn known_version() -> u32 {
@@ -216,3 +216,73 @@ CREATE TABLE runs (
 ) STRICT;
 CREATE INDEX runs_by_pipeline ON runs (pipeline, started);
 ";
+
+/// Two-way flows: what is remembered of linked pairs, and what intents, queue and fallbacks say of them.
+const VERSION_2: &str = "
+CREATE TABLE pairs (
+    link INTEGER PRIMARY KEY REFERENCES links (id) ON DELETE CASCADE,
+    remote_version TEXT,
+    remote_sequence INTEGER NOT NULL,
+    remote_own INTEGER NOT NULL,
+    local_version TEXT,
+    local_sequence INTEGER NOT NULL,
+    local_own INTEGER NOT NULL,
+    form INTEGER NOT NULL,
+    row_list INTEGER NOT NULL REFERENCES row_lists (id),
+    rows BLOB NOT NULL
+) STRICT;
+
+ALTER TABLE intents ADD COLUMN pair TEXT;
+
+ALTER TABLE queue ADD COLUMN held_rows TEXT;
+
+ALTER TABLE fallbacks RENAME TO one_way_fallbacks;
+DROP INDEX fallbacks_by_key;
+CREATE TABLE fallbacks (
+    flow INTEGER NOT NULL REFERENCES flows (id),
+    source TEXT NOT NULL,
+    row TEXT NOT NULL,
+    side TEXT NOT NULL,
+    lookup TEXT NOT NULL,
+    key TEXT NOT NULL,
+    PRIMARY KEY (flow, source, row, side)
+) STRICT;
+CREATE INDEX fallbacks_by_key ON fallbacks (flow, lookup, key);
+INSERT INTO fallbacks (flow, source, row, side, lookup, key)
+    SELECT flow, source, row, '', lookup, key FROM one_way_fallbacks;
+DROP TABLE one_way_fallbacks;
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_the_first_version_keeps_what_it_holds() {
+        let path = Path::new(":memory:");
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(VERSION_1).unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO flows VALUES (1, 'helpdesk-crm', 'cases');
+                 INSERT INTO links (flow, source, target) VALUES (1, '7', 'a');
+                 INSERT INTO fallbacks VALUES (1, '7', 'owner', 'people', 'ann');
+                 PRAGMA user_version = 1;",
+            )
+            .unwrap();
+        connection
+            .pragma_update(None, "application_id", APPLICATION_ID)
+            .unwrap();
+        migrate(&mut connection, path).unwrap();
+        migrate(&mut connection, path).unwrap();
+        assert_eq!(check(&connection, path).unwrap(), known_version());
+        let kept: (String, String) = connection
+            .query_row(
+                "SELECT links.target, fallbacks.key FROM links JOIN fallbacks USING (flow, source) WHERE side = ''",
+                [],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
+            .unwrap();
+        assert_eq!(kept, ("a".to_owned(), "ann".to_owned()));
+    }
+}

@@ -47,6 +47,7 @@ fn intent() -> Intent {
         source_key: "1".to_owned(),
         request: b"{}".to_vec(),
         baseline: None,
+        pair: None,
         create: None,
         first_sent: Timestamp::UNIX_EPOCH,
         job: None,
@@ -293,6 +294,7 @@ fn erased_values_leave_the_file() {
         sequence: 1,
         run: Uuid::from_u128(1),
         waits_for: None,
+        held_rows: Vec::new(),
     }];
     state.commit(&batch).unwrap();
     state.queue_drop(FLOW, &["1"]).unwrap();

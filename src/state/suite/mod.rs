@@ -4,6 +4,7 @@
 
 pub(super) mod pairs;
 pub(super) mod queue;
+pub(super) mod two_way;
 pub(super) mod writes;
 
 use jiff::Timestamp;
@@ -25,6 +26,11 @@ macro_rules! state_suite {
             writes: intents_are_open_until_settled, a_key_is_claimed_once, claims_of_dead_runs_are_taken_over,
                 creations_are_believed_for_a_while, cached_lookups_expire, fallbacks_are_replaced_per_record,
                 budgets_are_shared, sequences_only_grow, runs_are_remembered, status_counts;
+            two_way: pairs_are_found_from_both_sides, pairs_come_in_the_order_of_either_side,
+                a_pair_moves_with_its_batch_or_not_at_all, older_or_unlinked_pairs_are_left_out,
+                a_pair_ends_with_its_link, a_new_counterpart_starts_without_baseline,
+                intents_keep_what_a_pair_becomes, fallbacks_of_both_sides_are_kept_apart,
+                held_rows_are_listed_with_both_values, a_person_chooses_the_side_of_a_row;
         );
     };
     ($make:expr; $($module:ident: $($name:ident),+;)+) => {
@@ -93,5 +99,6 @@ fn item(kind: QueueKind, key: &str, sequence: u64) -> QueueItem {
         sequence,
         run: run_number(1),
         waits_for: None,
+        held_rows: Vec::new(),
     }
 }

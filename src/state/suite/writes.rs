@@ -22,6 +22,7 @@ fn intent(number: u128, create: Option<CreateKey>) -> Intent {
         source_key: "1".to_owned(),
         request: vec![0, 159, 146, 150],
         baseline: Some(baseline(3, 3)),
+        pair: None,
         create,
         first_sent: at(5),
         job: None,
@@ -183,6 +184,7 @@ pub(in crate::state) fn fallbacks_are_replaced_per_record(state: &dyn State) {
     let fallback = |source: &str, row: &str, key: &str| Fallback {
         source: source.to_owned(),
         row: row.to_owned(),
+        to: None,
         lookup: "user".to_owned(),
         key: key.to_owned(),
     };
