@@ -94,23 +94,26 @@ pub(super) fn run(context: &Context, arguments: &Run) -> Result<Exit, Failure> {
         .build()
         .context("cannot start the threads of a run")
         .map_err(Failure::internal)?;
-    let summary = runtime.block_on(execute(context, arguments, workers))?;
+    let (summary, output_taken) = runtime.block_on(execute(context, arguments, workers))?;
     if let Some(path) = &arguments.summary {
         std::fs::write(path, json(&summary)?)
             .with_context(|| format!("cannot write the summary to `{}`", path.display()))
             .map_err(Failure::storage)?;
     }
-    match arguments.format {
-        Format::Json => context.output.print_json(&summary)?,
-        Format::Text => context
-            .output
-            .print(&summary::render(&summary, &arguments.queue_command()))?,
+    let text = match arguments.format {
+        Format::Json => json(&summary)?,
+        Format::Text => summary::render(&summary, &arguments.queue_command()),
+    };
+    if output_taken {
+        context.screen.write(text.as_bytes());
+    } else {
+        context.output.print(&text)?;
     }
     Ok(Exit::Ended(summary.ending))
 }
 
-/// Runs the pipeline.
-async fn execute(context: &Context, arguments: &Run, workers: usize) -> Result<Summary, Failure> {
+/// Runs the pipeline. Says too whether its records go to standard output, where nothing else may stand then.
+async fn execute(context: &Context, arguments: &Run, workers: usize) -> Result<(Summary, bool), Failure> {
     let rehearsal = if arguments.sandbox {
         let rehearsal = Rehearsal::start(arguments.tickets).await?;
         context.screen.write(rehearsal.introduction().as_bytes());
@@ -125,6 +128,7 @@ async fn execute(context: &Context, arguments: &Run, workers: usize) -> Result<S
         rehearsal.as_ref(),
     )?;
     arguments.check_flows(&pipeline)?;
+    let output_taken = writes_standard_output(&pipeline);
     let telemetry = Arc::new(Telemetry::new(Arc::clone(&context.secrets)));
     let cancellation = Cancellation::new();
     let signals = signals::watch(cancellation.clone())
@@ -153,7 +157,14 @@ async fn execute(context: &Context, arguments: &Run, workers: usize) -> Result<S
     if let Some(rehearsal) = rehearsal {
         rehearsal.stop().await?;
     }
-    Ok(summary)
+    Ok((summary, output_taken))
+}
+
+fn writes_standard_output(pipeline: &Pipeline) -> bool {
+    pipeline.flows.iter().any(|flow| {
+        let stream = &pipeline.connections[flow.to.connection].connector.streams[flow.to.stream];
+        stream.file.as_ref().is_some_and(|file| file.path == "-")
+    })
 }
 
 impl Run {

@@ -30,6 +30,9 @@ impl PipelineChecks<'_, '_> {
         }
         if let Some(sink) = sink {
             self.mode_fits(&at, flow, source, sink);
+            if sink.is_file {
+                self.file_sink(&at, flow);
+            }
         }
 
         let mut view = source.map(|facts| facts.view.clone()).unwrap_or_default();

@@ -13,7 +13,7 @@ use crate::definition::{self, Rule};
 use crate::diagnostic::Code;
 
 impl PipelineChecks<'_, '_> {
-    /// A rule's input, and whether it may give several values.
+    /// A rule's input, and whether it may give several values. The target is known to be a list, or may be one.
     pub(super) fn input(
         &self,
         at: &Pointer,
@@ -21,7 +21,7 @@ impl PipelineChecks<'_, '_> {
         place: RowPlace<'_>,
         sight: Sight<'_>,
         step: Sight<'_>,
-        is_list: bool,
+        (is_list, takes_list): (bool, bool),
     ) -> Option<(Input, bool)> {
         if let Some(value) = &rule.value {
             let at = at.key("value");
@@ -67,7 +67,7 @@ impl PipelineChecks<'_, '_> {
                 });
                 return None;
             }
-            if rule.take.is_none() && !is_list {
+            if rule.take.is_none() && !takes_list {
                 self.several(&at_items, items.as_str());
                 return None;
             }

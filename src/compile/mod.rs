@@ -13,6 +13,7 @@ mod connections;
 mod connector;
 mod enums;
 pub mod environment;
+mod file_sink;
 mod files;
 mod flows;
 mod given;

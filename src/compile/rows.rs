@@ -70,7 +70,9 @@ impl PipelineChecks<'_, '_> {
         let is_list = target_type
             .as_ref()
             .is_some_and(|kind| matches!(kind, TargetType::List | TargetType::Json));
-        let input = self.input(at, rule, place, sight, step, is_list);
+        // What `each` makes is a list, unless something else is known of the target.
+        let takes_list = is_list || matches!(target_type, Some(TargetType::Any));
+        let input = self.input(at, rule, place, sight, step, (is_list, takes_list));
         let default = rule
             .default
             .as_ref()
@@ -188,7 +190,7 @@ impl PipelineChecks<'_, '_> {
     }
 
     /// Whether a rule's lookup may give the key of a record that load creates.
-    fn may_be_pending(&self, rule: &Rule) -> bool {
+    pub(super) fn may_be_pending(&self, rule: &Rule) -> bool {
         let creates = |action: &definition::OnNone| matches!(action, definition::OnNone::Create(_));
         let Some(lookup) = rule
             .lookup

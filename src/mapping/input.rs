@@ -95,8 +95,11 @@ impl<'m, 'r> Context<'m, 'r> {
             single => vec![single],
         };
         let taken = match take {
-            Take::First => items.into_iter().next().unwrap_or_default(),
-            Take::Last => items.pop().unwrap_or_default(),
+            Take::First => items.into_iter().find(|item| !item.is_null()).unwrap_or_default(),
+            Take::Last => items
+                .into_iter()
+                .rfind(|item| !item.is_null())
+                .unwrap_or_default(),
             Take::Only if items.len() > 1 => {
                 return Err(self.reject(
                     "take only",

@@ -127,7 +127,7 @@ pub(crate) enum Decision {
         /// Why.
         reason: &'static str,
     },
-    /// Nothing differs.
+    /// Nothing differs, or what differs is left alone.
     Unchanged {
         /// The sink's record, when it was just found and is to be linked.
         link: Option<String>,

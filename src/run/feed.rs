@@ -29,6 +29,8 @@ pub(crate) struct Feed {
 enum Kind {
     Pages(Reader),
     Given(VecDeque<Vec<Record>>, Origin),
+    /// Chunks of one read; the head is that of its last page, whose cursor counts once all are done.
+    Chunks(VecDeque<Vec<Record>>, Box<Batch>),
     Spool(SpoolReader),
 }
 
@@ -66,6 +68,16 @@ impl Feed {
         }
     }
 
+    /// What was read already, of which `last` was the last page.
+    pub(crate) fn chunks(chunks: Vec<Vec<Record>>, last: Batch) -> Self {
+        Feed {
+            kind: Kind::Chunks(chunks.into(), Box::new(last)),
+            number: 0,
+            left: None,
+            kept_as: None,
+        }
+    }
+
     /// What an earlier pass spooled.
     pub(crate) fn spool(reader: SpoolReader) -> Self {
         Feed {
@@ -94,6 +106,13 @@ impl Feed {
             },
             Kind::Given(chunks, origin) => match chunks.pop_front() {
                 Some(records) => (records, None, Timestamp::now(), *origin),
+                None => return Ok(None),
+            },
+            Kind::Chunks(chunks, last) => match chunks.pop_front() {
+                Some(records) => {
+                    let cursor = last.cursor.take_if(|_| chunks.is_empty());
+                    (records, cursor, last.at, last.origin)
+                }
                 None => return Ok(None),
             },
             Kind::Spool(reader) => return reader.next(),

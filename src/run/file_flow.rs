@@ -9,10 +9,11 @@ use jiff::Timestamp;
 use super::batch::{Batch as Head, ItemOutcome, Origin};
 use super::context::Context;
 use super::feed::Feed;
+use super::one_per::{Survivors, survivors};
 use super::record::rejected_row;
 use super::transform::{map_outcome, record_rows, until_answered};
 use super::{FlowSummary, Stop};
-use crate::compile::compiled::FlowId;
+use crate::compile::compiled::{Flow, FlowId};
 use crate::connector::ReadRequest;
 use crate::expression::Record;
 use crate::mapping::{Cell, Columns, Coverage, Mapper, Outcome, Reject};
@@ -120,23 +121,26 @@ pub(crate) async fn run(context: &Arc<Context>, id: FlowId, summary: &mut FlowSu
 
 async fn feed(context: &Arc<Context>, id: FlowId, request: ReadRequest) -> Result<Feed, Stop> {
     let flow = &context.pipeline.flows[id];
-    let connection = context.connection(flow.from);
-    if context.options.only.is_empty() {
-        let reader = connection.read(flow.from.stream, request);
-        return Ok(Feed::pages(reader, context.options.limit));
-    }
-    let records = connection
-        .get_many(flow.from.stream, &context.options.only)
-        .await?;
-    Ok(Feed::given(records, Origin::Asked, 0))
+    let options = &context.options;
+    let feed = if let Some(past) = &options.from_run {
+        Feed::given(super::asked::extracted(context, flow, past)?, Origin::Snapshot, 0)
+    } else if !options.only.is_empty() {
+        let records = super::asked::asked(context, flow, &options.only).await?;
+        Feed::given(records, Origin::Asked, 0)
+    } else {
+        let reader = context.connection(flow.from).read(flow.from.stream, request);
+        Feed::pages(reader, options.limit)
+    };
+    super::gather::gathered(context, id, feed).await
 }
 
 /// Maps a batch into columns, asking what lookups miss in between.
 async fn columned(context: Arc<Context>, id: FlowId, mut head: Head) -> Result<Columned, Stop> {
     let records = std::mem::take(&mut head.records);
+    let survivors = survivors(&context, &context.pipeline.flows[id], records).await?;
     let shared = Arc::clone(&context);
     until_answered(&context, id, move |answers| {
-        fill(&shared, id, &head, &records, answers)
+        fill(&shared, id, &head, &survivors, answers)
     })
     .await?
 }
@@ -145,7 +149,7 @@ fn fill(
     context: &Context,
     id: FlowId,
     head: &Head,
-    records: &[Record],
+    Survivors { records, losers }: &Survivors,
     resolver: &crate::lookup::BatchResolver,
 ) -> Result<Columned, Stop> {
     let flow = &context.pipeline.flows[id];
@@ -166,8 +170,12 @@ fn fill(
     let mut written = 0;
     for (offset, record) in records.iter().enumerate() {
         let sequence = head.sequence + offset as u64;
-        let (key, outcome) = match mapper.map(record, resolver, &mut coverage, None) {
-            Outcome::Mapped(mapped) => match append(&mut builder, &mapped.cells) {
+        let outcome = mapper.map(record, resolver, &mut coverage, None);
+        let (key, outcome) = match outcome {
+            Outcome::Mapped(mapped) if losers.get(offset) == Some(&true) => {
+                (mapped.key, ItemOutcome::Duplicate)
+            }
+            Outcome::Mapped(mapped) => match accept(context, flow, &mut builder, record, &mapped.cells) {
                 Ok(()) => {
                     written += 1;
                     let correlation = context.correlation(sequence);
@@ -233,6 +241,20 @@ fn fill(
         coverage,
         rows,
     })
+}
+
+/// Appends a row, if the flow's conditions hold.
+fn accept(
+    context: &Context,
+    flow: &Flow,
+    builder: &mut ColumnsBuilder,
+    record: &Record,
+    cells: &[Cell<'_>],
+) -> Result<(), Reject> {
+    match super::require::refusal(context, flow, record, cells, None) {
+        Some(refusal) => Err(refusal),
+        None => append(builder, cells),
+    }
 }
 
 /// Appends a row; a value that does not fit its column rejects the record.

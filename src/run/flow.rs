@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::batch::{Batch, Decision, Origin, Planned};
 use super::context::Context;
 use super::feed::{Feed, read_request};
-use super::guard::{check_rejects, guard_of, refusal};
+use super::guard::{CHANGED, DELETED, check_rejects, guard_of, refusal};
 use super::load::{Loaded, Loader};
 use super::plan::Planner;
 use super::record::{CursorMoves, Recorder, count_decision};
@@ -19,8 +19,7 @@ use super::transform::{Transformed, mapped_ahead, transform};
 use super::{FlowSummary, Stop};
 use crate::compile::compiled::{ConnectorKind, Flow, FlowId, Guard, Mode};
 use crate::connector::ReadRequest;
-use crate::expression::{Record, Value};
-use crate::snapshot::{PastRun, Stage};
+use crate::expression::Record;
 use crate::state::QueueItem;
 
 /// Queue items are tried again in batches of this size.
@@ -96,6 +95,7 @@ impl FlowRun {
         }
         let first = self.context.state.next_sequence(1)?;
         let feed = self.pages()?;
+        let feed = super::gather::gathered(&self.context, self.id, feed).await?;
         match guard_of(self.flow()) {
             Some(guard) if !self.context.options.dry_run && !self.context.options.yes => {
                 self.run_guarded(feed, &guard).await?;
@@ -104,10 +104,15 @@ impl FlowRun {
         }
         self.fall_in_step()?;
         self.settle_lost().await?;
-        if self.flow().mode == Mode::Mirror && self.context.options.limit.is_none() {
+        if self.mirrors() {
             self.delete_unseen(first).await?;
         }
         self.check_budget(true)
+    }
+
+    /// Whether what the source no longer has is deleted in this run.
+    fn mirrors(&self) -> bool {
+        self.flow().mode == Mode::Mirror && self.context.options.limit.is_none()
     }
 
     /// Settles the writes whose answers were lost in this run, and decides about their records again: what a cut
@@ -199,40 +204,14 @@ impl FlowRun {
     }
 
     async fn run_asked(&mut self, keys: &[String]) -> Result<(), Stop> {
-        let from = self.flow().from;
-        let stream = self.context.stream_name(from);
-        let keys: Vec<String> = keys
-            .iter()
-            .filter_map(|asked| match asked.split_once(':') {
-                Some((name, key)) if name == stream || name == self.context.stream(from).name => Some(key),
-                Some((name, key)) if self.context.pipeline.connections[from.connection].name == name => {
-                    Some(key)
-                }
-                Some(_) if asked.starts_with(|first: char| first.is_ascii_alphabetic()) => None,
-                _ => Some(asked.as_str()),
-            })
-            .map(str::to_owned)
-            .collect();
-        let records = self.context.connection(from).get_many(from.stream, &keys).await?;
-        if records.len() < keys.len() {
-            tracing::warn!(flow = %self.summary.flow, asked = keys.len(), found = records.len(), "Not every record that was asked for exists.");
-        }
+        let records = super::asked::asked(&self.context, self.flow(), keys).await?;
         self.drive(Feed::given(records, Origin::Asked, 0), &HashMap::new())
             .await
     }
 
     /// Maps an earlier run's extracted records again.
     async fn run_past(&mut self, past: &str) -> Result<(), Stop> {
-        let run = past
-            .parse()
-            .map_err(|_| Stop::Refused(format!("`{past}` is not the id of a run; see the `run=` folders")))?;
-        let past = PastRun::open(&self.context.options.snapshots, &self.context.pipeline.name, run)?;
-        let mut records = Vec::new();
-        for row in past.rows(Stage::Extracted, Some(&self.summary.flow)) {
-            if let Some(raw) = row?.text("raw") {
-                records.push(Record::new(bytes::Bytes::from(raw.to_owned())));
-            }
-        }
+        let records = super::asked::extracted(&self.context, self.flow(), past)?;
         self.drive(Feed::given(records, Origin::Snapshot, 0), &HashMap::new())
             .await
     }
@@ -289,6 +268,8 @@ impl FlowRun {
         let mut spool = Spool::new()?;
         let (mut changed, mut deleted, mut read) = (0_u64, 0_u64, 0_u64);
         let mut references: HashSet<crate::mapping::PendingKey> = HashSet::new();
+        let mirrors = self.mirrors();
+        let mut seen: HashSet<String> = HashSet::new();
         while let Some(batch) = feed.next(&self.context).await? {
             spool.write(&batch)?;
             read += batch.records.len() as u64;
@@ -297,6 +278,9 @@ impl FlowRun {
                 .plan(transformed.items)
                 .await?
             {
+                if mirrors {
+                    seen.insert(planned.item.key.clone());
+                }
                 if let (true, Some(mapped)) = (planned.decision.writes(), planned.mapped()) {
                     references.extend(mapped.pending.iter().map(|pending| pending.key.clone()));
                 }
@@ -307,20 +291,16 @@ impl FlowRun {
                 }
             }
         }
+        if mirrors {
+            deleted += super::mirror::absent(&self.context, self.id, &seen).await?;
+        }
         let linked = self
             .context
             .state
             .link_count(self.context.flow_ref(self.flow()))?;
-        let refusal = [
-            (
-                "created or changed",
-                changed + references.len() as u64,
-                guard.change_at_most,
-            ),
-            ("deleted", deleted, guard.delete_at_most),
-        ]
-        .into_iter()
-        .find_map(|(what, count, most)| refusal(self.flow(), what, count, most, linked));
+        let changed = changed + references.len() as u64;
+        let refusal = refusal(self.flow(), CHANGED, changed, guard.change_at_most, linked)
+            .or_else(|| refusal(self.flow(), DELETED, deleted, guard.delete_at_most, linked));
         if let Some(stop) = refusal {
             self.summary.read += read;
             self.summary.unfinished += read;
@@ -420,12 +400,7 @@ impl FlowRun {
             records.extend(page.records);
         }
         if let Some(path) = &self.flow().order_by {
-            records.sort_by_cached_key(|record| {
-                let view = record.value().unwrap_or_default();
-                let mut key = Vec::new();
-                path.one(&view).unwrap_or(&Value::Null).canonical(&mut key);
-                key
-            });
+            super::gather::sort(&mut records, path);
         }
         let feed = Feed::given(records, Origin::Asked, self.batches);
         // Boxed, because a flow of children may have children of its own.

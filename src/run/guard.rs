@@ -8,6 +8,10 @@ use crate::compile::compiled::{Allowance, Flow, Guard, OnDelete};
 /// A share of rejects means little among few records; below this many read it is judged at the flow's end only.
 const SHARE_COUNTS_FROM: u64 = 200;
 
+/// The words of a guard, and what each counts.
+pub(crate) const CHANGED: (&str, &str) = ("change_at_most", "created or changed");
+pub(crate) const DELETED: (&str, &str) = ("delete_at_most", "deleted");
+
 /// A flow's guard. What may delete and says nothing about it may not delete anything.
 pub(crate) fn guard_of(flow: &Flow) -> Option<Guard> {
     match (&flow.guard, &flow.on_delete) {
@@ -21,7 +25,13 @@ pub(crate) fn guard_of(flow: &Flow) -> Option<Guard> {
 }
 
 /// Why a guard stops a run, if it does.
-pub(crate) fn refusal(flow: &Flow, what: &str, count: u64, most: Allowance, linked: u64) -> Option<Stop> {
+pub(crate) fn refusal(
+    flow: &Flow,
+    (word, what): (&str, &str),
+    count: u64,
+    most: Allowance,
+    linked: u64,
+) -> Option<Stop> {
     let beyond = match most {
         Allowance::Count(most) => count > most,
         // Without links there is nothing to take a share of: a first run needs a number or a confirmation.
@@ -30,7 +40,7 @@ pub(crate) fn refusal(flow: &Flow, what: &str, count: u64, most: Allowance, link
     };
     beyond.then(|| {
         Stop::Refused(format!(
-            "the guard of flow `{}` stops the run before its first write: {count} records would be {what}, of {linked} linked ones; look at `run --dry-run`; if this is meant, run with --yes or widen `guard`",
+            "flow `{}` would have {count} records {what}, of {linked} linked ones, which is more than its `guard.{word}` allows; look at `run --dry-run`; if this is meant, run with --yes or widen the guard",
             flow.name
         ))
     })
@@ -43,7 +53,7 @@ pub(crate) fn deletions_allowed(context: &Context, flow: &Flow, count: u64) -> R
         .as_ref()
         .map_or(Allowance::Count(0), |guard| guard.delete_at_most);
     let linked = context.state.link_count(context.flow_ref(flow))?;
-    refusal(flow, "deleted", count, most, linked).map_or(Ok(()), Err)
+    refusal(flow, DELETED, count, most, linked).map_or(Ok(()), Err)
 }
 
 /// Stops when more records were rejected than the flow allows.

@@ -2,7 +2,10 @@
 //!
 //! Every record that a mirror flow loads or finds equal gets a baseline with this read's observation number; a link whose
 //! baseline is older was not seen. Absence is only a suspicion where the source can be asked by key: then each is
-//! confirmed. Deletions pass the guard, whose default is none at all.
+//! confirmed. Deletions pass the guard, whose default is none at all: they are counted with everything else before the
+//! first write, and once more before the first deletion, because a source may change meanwhile.
+
+use std::collections::HashSet;
 
 use super::Stop;
 use super::batch::{Decision, Item, ItemOutcome, Planned};
@@ -42,6 +45,29 @@ pub(crate) async fn unseen(context: &Context, id: FlowId, first: u64) -> Result<
     Ok(batches)
 }
 
+/// How many linked records a complete read did not have that saw these keys.
+pub(crate) async fn absent(context: &Context, id: FlowId, seen: &HashSet<String>) -> Result<u64, Stop> {
+    let flow = &context.pipeline.flows[id];
+    let mut after: Option<String> = None;
+    let mut count = 0;
+    loop {
+        context.may_go_on()?;
+        let links = context
+            .state
+            .links_after(context.flow_ref(flow), after.as_deref(), AT_ONCE)?;
+        let Some((last, _)) = links.last() else {
+            return Ok(count);
+        };
+        after = Some(last.clone());
+        let suspects = links
+            .into_iter()
+            .filter(|(key, link)| !link.tombstone && !seen.contains(key))
+            .filter_map(|(key, link)| Some((key, link.target?)))
+            .collect();
+        count += confirmed(context, flow, suspects).await?.len() as u64;
+    }
+}
+
 async fn missing(
     context: &Context,
     flow: &Flow,
@@ -63,19 +89,7 @@ async fn missing(
             suspects.push((key.clone(), target.clone()));
         }
     }
-    if !suspects.is_empty() && readable_by_key(context, flow) {
-        let keys: Vec<String> = suspects.iter().map(|(key, _)| key.clone()).collect();
-        let source = context.stream(flow.from);
-        let records = context
-            .connection(flow.from)
-            .get_many(flow.from.stream, &keys)
-            .await?;
-        let there: Vec<String> = records
-            .iter()
-            .filter_map(|record| record_key(&source.key, record))
-            .collect();
-        suspects.retain(|(key, _)| !there.contains(key));
-    }
+    let suspects = confirmed(context, flow, suspects).await?;
     let sequence = context.state.next_sequence(suspects.len() as u64)?;
     Ok(suspects
         .into_iter()
@@ -90,4 +104,26 @@ async fn missing(
             decision: Decision::Delete { target },
         })
         .collect())
+}
+
+/// Of suspected source keys, those that the source does not have when it is asked.
+async fn confirmed(
+    context: &Context,
+    flow: &Flow,
+    mut suspects: Vec<(String, String)>,
+) -> Result<Vec<(String, String)>, Stop> {
+    if !suspects.is_empty() && readable_by_key(context, flow) {
+        let keys: Vec<String> = suspects.iter().map(|(key, _)| key.clone()).collect();
+        let source = context.stream(flow.from);
+        let records = context
+            .connection(flow.from)
+            .get_many(flow.from.stream, &keys)
+            .await?;
+        let there: Vec<String> = records
+            .iter()
+            .filter_map(|record| record_key(&source.key, record))
+            .collect();
+        suspects.retain(|(key, _)| !there.contains(key));
+    }
+    Ok(suspects)
 }

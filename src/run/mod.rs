@@ -4,6 +4,7 @@
 //! their order. Whatever stops it, the snapshots are closed with a manifest and a [`Summary`] says what was done and why
 //! it ended.
 
+mod asked;
 mod batch;
 mod cancellation;
 mod context;
@@ -12,6 +13,7 @@ mod decide;
 mod feed;
 mod file_flow;
 mod flow;
+mod gather;
 mod guard;
 mod load;
 mod matching;
@@ -22,6 +24,7 @@ mod plan;
 mod preview;
 mod record;
 mod reference;
+mod require;
 mod settle;
 mod shared;
 mod spool;

@@ -1,7 +1,8 @@
 //! Survivorship: of records that are the same thing, one goes on and sees the others.
 //!
 //! A batch holds only what changed. The rest of each group is fetched through the stream's `find`, so that a changed
-//! loser never beats an unchanged winner.
+//! loser never beats an unchanged winner; where a stream is read whole each time, [`super::gather`] has put each group
+//! into one batch.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -91,7 +92,11 @@ pub(crate) async fn survivors(
 }
 
 /// What makes a record the same as others: the value to ask for, and its normal form.
-fn group_of(rule: &OnePer, context: &Context, record: &Record) -> Option<(Value<'static>, String)> {
+pub(crate) fn group_of(
+    rule: &OnePer,
+    context: &Context,
+    record: &Record,
+) -> Option<(Value<'static>, String)> {
     let view = record.value().ok()?;
     let value = match &rule.same {
         Source::Select(path) => path.one(&view)?.clone().into_owned(),

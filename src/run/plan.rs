@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use super::batch::{Decision, Item, ItemOutcome, MappedItem, Planned, Update};
 use super::context::Context;
 use super::counterpart::{Counterparts, Keyed};
+use super::require::refusal;
 use super::{Stop, decide};
 use crate::compile::compiled::{Flow, FlowId, Mode, OnDelete, OnFrozen, OnMany, OnNone, Stream};
 use crate::expression::{Scope, Value};
@@ -154,6 +155,10 @@ impl<'c> Planner<'c> {
                 "link_ended",
                 "the link to the sink's record has ended, so that nothing is brought back".to_owned(),
             ))),
+            Some(_) if self.flow.mode == Mode::Insert => Some(Decision::Unchanged {
+                link: None,
+                baseline: false,
+            }),
             Some(_) => known
                 .baselines
                 .get(&item.key)
@@ -307,6 +312,10 @@ impl<'c> Planner<'c> {
     fn decide_found(&self, item: &Item, mapped: &MappedItem, found: &[Keyed]) -> Result<Decision, Stop> {
         match found {
             [] => self.not_found(item, mapped),
+            [(target, _), ..] if self.flow.mode == Mode::Insert => Ok(Decision::Unchanged {
+                link: Some(target.clone()),
+                baseline: false,
+            }),
             [one] => self.compare(item, mapped, None, &[one]),
             [first, ..] => match self.flow.on_many {
                 OnMany::First => self.compare(item, mapped, None, &[first]),
@@ -436,47 +445,8 @@ impl<'c> Planner<'c> {
         target: Option<&Value<'static>>,
         decision: Decision,
     ) -> Result<Decision, Stop> {
-        if self.flow.require.is_empty() {
-            return Ok(decision);
-        }
-        let view = match item.record.project(&self.flow.projection) {
-            Ok(view) => view,
-            Err(error) => {
-                return Ok(Decision::Rejected(Reject::new(
-                    "record",
-                    "record_malformed",
-                    error.to_string(),
-                )));
-            }
-        };
-        let nothing = Value::Null;
-        let fields = crate::mapping::payload(self.flow.rows.iter().zip(&mapped.cells).filter_map(
-            |(row, cell)| match cell {
-                crate::mapping::Cell::Value(value) => Some((&row.target, value)),
-                crate::mapping::Cell::Absent | crate::mapping::Cell::Pending(_) => None,
-            },
-        ));
-        let scope = Scope::new()
-            .with(self.flow.record_name(), &view)
-            .with("target", target.unwrap_or(&nothing))
-            .with("fields", &fields)
-            .with("params", &self.context.pipeline.params)
-            .with("connections", &self.context.pipeline.connections_seen);
-        for require in &self.flow.require {
-            let (holds, otherwise) = (require.that.is_true(&scope), require.otherwise.render(&scope));
-            let message = match (holds, otherwise) {
-                (Ok(true), _) => continue,
-                (Ok(false), Ok(Some(message))) => message,
-                (Ok(false), _) => format!("`{}` does not hold", require.that.source()),
-                (Err(error), _) => error.to_string(),
-            };
-            return Ok(Decision::Rejected(Reject::new(
-                "require",
-                "require_failed",
-                message,
-            )));
-        }
-        Ok(decision)
+        let refusal = refusal(self.context, self.flow, &item.record, &mapped.cells, target);
+        Ok(refusal.map_or(decision, Decision::Rejected))
     }
 }
 

@@ -181,6 +181,16 @@ impl<'c> Recorder<'c> {
             Decision::Create => effect.target.clone(),
             Decision::Update(update) => Some(update.target.clone()),
             Decision::Unchanged { link, baseline: true } => link.clone(),
+            Decision::Unchanged {
+                link: Some(target),
+                baseline: false,
+            } => {
+                batch.links.push(LinkChange::Put {
+                    source: key.clone(),
+                    target: target.clone(),
+                });
+                return;
+            }
             Decision::UpdateAll(_) => None,
             Decision::Delete { .. } | Decision::Unlink { .. } => {
                 batch.links.push(LinkChange::End { source: key.clone() });

@@ -156,7 +156,10 @@ impl TextRows {
                     match self.cell(columns, *column, row) {
                         None => out.extend_from_slice(b"null"),
                         Some((text, true)) => json_text(&text, out),
-                        Some((text, false)) => out.extend_from_slice(text.as_bytes()),
+                        // A line end outside a string is white space, and would end the record's line.
+                        Some((text, false)) => {
+                            out.extend(text.bytes().filter(|byte| !matches!(byte, b'\n' | b'\r')));
+                        }
                     }
                 }
                 Member::Object { name, members } => {

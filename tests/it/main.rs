@@ -1,7 +1,7 @@
 //! The program from outside: its binary, against the stand-ins, over real HTTP.
 //!
-//! One binary for all of it, one module per subject. `rig` starts the stand-ins and runs the program; `oracle` works out
-//! what every case must look like without the engine.
+//! One binary for all of it, one module per subject. `folder` runs the program on files, `rig` starts the stand-ins
+//! besides; `oracle` works out what every case must look like without the engine.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,11 +9,16 @@
     reason = "a test that cannot go on should panic"
 )]
 
+mod files;
+mod folder;
 mod interruption;
 mod main_job;
+mod options;
 mod oracle;
 mod privacy;
 mod queue;
 mod rig;
+mod rules;
 mod shared_reading;
 mod trouble;
+mod writes;
