@@ -6,6 +6,9 @@
 //! | `GET faults`, `DELETE faults` | shows, forgets those still to come |
 //! | `POST expire_tokens` | ends every access token |
 //! | `POST edit` | applies an edit as a person would, then pushes the clock 90 s ahead, so that exports show it |
+//! | `POST edits` | makes random edits, see [`Order`](super::activity::Order), without pushing the clock; tells each |
+//! | `POST triggers` | replaces the business rules, see [`Trigger`](super::activity::Trigger) |
+//! | `GET triggers`, `DELETE triggers` | shows, forgets the rules and what they did |
 //! | `POST settings` | changes the stand-in's behaviour |
 //! | `POST clock` | `{"advance_seconds": 90}` |
 //! | `POST flush` | writes the state to disk |
@@ -60,6 +63,22 @@ fn perform<S: System>(shared: &Shared<S>, action: &str, request: &Request) -> Re
                 shared.clock.advance(EDIT_AGE_SECONDS);
             }
             Ok(edited)
+        }
+        (&Method::POST, "edits") => {
+            let order = serde_json::from_slice(&request.body).map_err(in_words)?;
+            let edits = system.edit_at_random(&order)?;
+            store.commit(system.state()).map_err(in_words)?;
+            Ok(json!({ "edits": edits }))
+        }
+        (&Method::POST, "triggers") => {
+            let rules = serde_json::from_slice(&request.body).map_err(in_words)?;
+            system.triggers().order(rules);
+            Ok(system.triggers().document())
+        }
+        (&Method::GET, "triggers") => Ok(system.triggers().document()),
+        (&Method::DELETE, "triggers") => {
+            system.triggers().clear();
+            Ok(json!({}))
         }
         (&Method::POST, "settings") => system.configure(&body(request)?),
         (&Method::POST, "clock") => {

@@ -9,6 +9,7 @@
 //! answer them from the state that `store` keeps, `dataset` makes that state. This is the one place in the program that
 //! names vendors, and nothing but `cli` and tests may reach it.
 
+mod activity;
 mod clock;
 mod control;
 mod dataset;

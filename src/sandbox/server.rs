@@ -23,6 +23,7 @@ use axum::serve::{IncomingStream, Listener};
 use bytes::Bytes;
 use jiff::fmt::rfc2822::DateTimePrinter;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -30,6 +31,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::SandboxError;
+use super::activity::{Order, Triggers};
 use super::clock::Clock;
 use super::control;
 use super::faults::Faults;
@@ -54,6 +56,12 @@ pub(crate) trait System: Send + std::fmt::Debug + 'static {
     /// Applies an edit as a person at the vendor's own screen would make it.
     fn edit(&mut self, edit: &Value) -> Result<Value, String>;
 
+    /// Makes edits as people would, chosen by a seed, and says which.
+    fn edit_at_random(&mut self, order: &Order) -> Result<Vec<Value>, String>;
+
+    /// The business rules that fire when a client writes.
+    fn triggers(&mut self) -> &mut Triggers;
+
     /// Ends every access token.
     fn expire_tokens(&mut self);
 
@@ -62,6 +70,20 @@ pub(crate) trait System: Send + std::fmt::Debug + 'static {
 
     /// What it remembers.
     fn state(&mut self) -> &mut Self::State;
+}
+
+/// Lays new values over a system's settings and shows the result; an unknown one is refused.
+pub(crate) fn merge_settings<T: Serialize + DeserializeOwned>(
+    settings: &mut T,
+    changes: &Value,
+) -> Result<Value, String> {
+    let mut merged = serde_json::to_value(&*settings).map_err(|error| error.to_string())?;
+    let (Some(members), Some(changes)) = (merged.as_object_mut(), changes.as_object()) else {
+        return Err("settings must be an object".to_owned());
+    };
+    members.extend(changes.clone());
+    *settings = serde_json::from_value(merged.clone()).map_err(|error| error.to_string())?;
+    Ok(merged)
 }
 
 /// A stand-in that is being served; dropping it stops it.

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::Oro;
 use super::errors::Problem;
+use super::mirror::unique;
 use super::model::Entity;
 use super::schema::{Attribute, Kind, Relationship, ValueKind};
 
@@ -184,15 +185,22 @@ impl Oro {
                 "/data",
             ));
         }
-        if let Some(external_id) = entity.value("externalId").as_str() {
+        for members in unique(kind.name) {
+            let Some(own) = entity.members(members) else {
+                continue;
+            };
             let taken = self.state.select(kind.name, |other, entity| {
-                Some(other) != id && entity.value("externalId").as_str() == Some(external_id)
+                Some(other) != id && entity.members(members).as_ref() == Some(&own)
             });
-            if !taken.is_empty() {
+            if let (false, Some(name)) = (taken.is_empty(), members.first()) {
+                let pointer = match kind.attribute(name) {
+                    Some(_) => format!("/data/attributes/{name}"),
+                    None => format!("/data/relationships/{name}/data"),
+                };
                 problems.push(Problem::at(
                     "unique entity constraint",
                     "This value is already used.",
-                    "/data/attributes/externalId",
+                    pointer,
                 ));
             }
         }
@@ -233,6 +241,17 @@ impl Attribute {
 }
 
 impl Entity {
+    /// The values of attributes and relationships; nothing when one of them is null, as a database compares.
+    fn members(&self, names: &[&str]) -> Option<Vec<Value>> {
+        names
+            .iter()
+            .map(|name| match self.to_one.get(*name) {
+                Some(id) => Some(json!(id)),
+                None => self.attributes.get(*name).cloned(),
+            })
+            .collect()
+    }
+
     /// Keeps a contact's primary address among its addresses, and gives one to a contact that names none.
     ///
     /// `emails` replaces all addresses. A primary one that is not among them is added; without a primary one, or when the

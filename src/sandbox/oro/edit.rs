@@ -2,8 +2,9 @@
 //!
 //! ```json
 //! {"cases": [{"id": "22", "attributes": {"subject": "Moved"}, "relationships": {"status": {"data": {"type": "casestatuses", "id": "closed"}}}}],
-//!  "delete": {"cases": ["23"]}}
+//!  "delete": {"cases": ["23"]}, "publish": ["22"]}
 //! ```
+//! `publish` presses the button of the helpdesk bundle: a mirrored ticket without a number appears beside the case.
 //! Entries without an id are created. The rules of the API hold, for users too, whom the API itself does not change.
 
 use serde_json::{Value, json};
@@ -24,6 +25,10 @@ pub(super) fn apply(oro: &mut Oro, edit: &Value) -> Result<Value, String> {
                     }
                 }
             }
+            continue;
+        }
+        if name == "publish" {
+            touched["zendesktickets"] = publish(oro, value)?;
             continue;
         }
         if name == "time" {
@@ -49,6 +54,19 @@ pub(super) fn apply(oro: &mut Oro, edit: &Value) -> Result<Value, String> {
         touched[name] = json!(ids);
     }
     Ok(touched)
+}
+
+/// Makes a mirrored ticket for each case, as the button does, and shows their ids.
+fn publish(oro: &mut Oro, cases: &Value) -> Result<Value, String> {
+    let tickets = schema::kind("zendesktickets").ok_or("no mirrored tickets")?;
+    let mut ids = Vec::new();
+    for case in cases.as_array().into_iter().flatten().filter_map(Value::as_str) {
+        let ticket = json!({ "relationships": { "relatedCase": { "data": { "type": "cases", "id": case } },
+            "channel": { "data": { "type": "integrationchannels", "id": "1" } } } });
+        let ticket = ticket.as_object().cloned().unwrap_or_default();
+        ids.push(oro.insert(tickets, &ticket).map_err(|problems| said(&problems))?);
+    }
+    Ok(json!(ids))
 }
 
 fn said(problems: &[Problem]) -> String {

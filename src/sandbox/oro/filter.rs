@@ -59,20 +59,29 @@ impl Operator {
 }
 
 /// Reads the `filter[...]` parameters of a request.
+///
+/// With `extra`, also those that a stock system lacks.
 pub(crate) fn conditions(
     state: &OroState,
     kind: &Kind,
     request: &Request,
+    extra: bool,
 ) -> Result<Vec<Condition>, Problem> {
     request
         .query
         .iter()
         .filter(|(name, _)| name.starts_with("filter"))
-        .map(|(name, value)| condition(state, kind, name, value))
+        .map(|(name, value)| condition(state, kind, name, value, extra))
         .collect()
 }
 
-fn condition(state: &OroState, owner: &Kind, parameter: &str, value: &str) -> Result<Condition, Problem> {
+fn condition(
+    state: &OroState,
+    owner: &Kind,
+    parameter: &str,
+    value: &str,
+    extra: bool,
+) -> Result<Condition, Problem> {
     let refuse = |detail: String| Problem::with_parameter("filter constraint", detail, parameter);
     let unsupported = || refuse(format!("Filter \"{parameter}\" is not supported."));
     let inside = parameter
@@ -80,7 +89,10 @@ fn condition(state: &OroState, owner: &Kind, parameter: &str, value: &str) -> Re
         .and_then(|rest| rest.strip_suffix(']'))
         .ok_or_else(unsupported)?;
     let (name, operator) = inside.split_once("][").unwrap_or((inside, "eq"));
-    let filter = owner.filter(name).ok_or_else(unsupported)?;
+    let filter = owner
+        .filter(name)
+        .filter(|filter| extra || !filter.extra)
+        .ok_or_else(unsupported)?;
     let bad_operator = || refuse(format!("The operator \"{operator}\" is not supported."));
     let operator = Operator::named(operator).ok_or_else(bad_operator)?;
     let has_order = matches!(filter.kind, FilterKind::Number | FilterKind::Time);
@@ -239,9 +251,12 @@ impl Condition {
 }
 
 /// Orders entities as the request's `sort` says; by id when it says nothing.
+///
+/// With `extra`, also by what a stock system does not sort by.
 pub(crate) fn sort(
     kind: &Kind,
     request: &Request,
+    extra: bool,
     entities: &mut [(String, Cow<'_, Entity>)],
 ) -> Result<(), Problem> {
     let sort = request.parameter("sort").unwrap_or("id");
@@ -251,7 +266,8 @@ pub(crate) fn sort(
             Some(name) => (name, true),
             None => (key, false),
         };
-        if name != "id" && !kind.sorts.contains(&name) {
+        let is_extra = extra && kind.filter(name).is_some_and(|filter| filter.extra);
+        if name != "id" && !kind.sorts.contains(&name) && !is_extra {
             return Err(Problem::with_parameter(
                 "sort constraint",
                 format!("Sorting by \"{name}\" field is not supported."),

@@ -158,7 +158,7 @@ struct Resource {
 impl Resource {
     fn primary(kind: &Kind, id: Option<&str>, data: Map<String, Value>) -> Self {
         Self {
-            kind: schema::kind(kind.name).unwrap_or(&schema::KINDS[0]),
+            kind: schema::kind(kind.name).unwrap_or(&super::kinds::KINDS[0]),
             client_id: data
                 .get("id")
                 .and_then(Value::as_str)

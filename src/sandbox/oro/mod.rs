@@ -1,9 +1,11 @@
 //! The Oro back-office JSON:API stand-in: authenticates, chooses the API's face, routes.
 //!
-//! `schema` says what there is, `media` which face a media type gets, `filter` and `document` read, `write` changes
-//! what `body` reads and `check` lets pass, `errors` words refusals, `model` is what is remembered. Storefront and back office share a host: without the prefix
-//! there is nothing here.
+//! `kinds` and `mirror` say what there is in the terms of `schema`, `media` which face a media type gets, `filter` and
+//! `document` read, `write` and `relationships` change what `body` reads and `check` lets pass, `errors` words refusals,
+//! `model` is what is remembered; `edit` and `activity` are the people at the screen. Storefront and back office share a
+//! host: without the prefix there is nothing here.
 
+mod activity;
 mod body;
 mod check;
 mod document;
@@ -11,10 +13,13 @@ mod edit;
 mod errors;
 mod filter;
 mod included;
+mod kinds;
 mod media;
+mod mirror;
 pub(crate) mod model;
 mod read;
 mod reflection;
+mod relationships;
 mod schema;
 mod write;
 
@@ -24,9 +29,10 @@ use std::time::Duration;
 use axum::http::Method;
 use serde_json::{Value, json};
 
+use super::activity::{Order, Triggers};
 use super::clock::Clock;
 use super::message::{Request, Response};
-use super::server::System;
+use super::server::{System, merge_settings};
 use super::token::{CLIENT_ID, CLIENT_SECRET, Tokens};
 use model::OroState;
 #[cfg(test)]
@@ -45,6 +51,27 @@ pub(crate) struct Oro {
     state: OroState,
     clock: Arc<Clock>,
     tokens: Tokens,
+    settings: Settings,
+    triggers: Triggers,
+}
+
+/// What `POST /_sandbox/settings` can change.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Settings {
+    /// Whether the vendor's own helpdesk bundle is installed, with its resource types.
+    zendesk_bundle: bool,
+    /// Whether cases can be filtered and sorted by the time of their last change, which a stock system cannot.
+    updated_at_filter: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            zendesk_bundle: true,
+            updated_at_filter: false,
+        }
+    }
 }
 
 impl Oro {
@@ -56,6 +83,8 @@ impl Oro {
             state,
             clock,
             tokens: Tokens::new(token_lifetime),
+            settings: Settings::default(),
+            triggers: Triggers::default(),
         }
     }
 
@@ -71,7 +100,9 @@ impl Oro {
         if !is_known {
             return Response::empty(401).header("www-authenticate", "Bearer");
         }
-        let Some(kind) = path.first().and_then(|name| schema::kind(name)) else {
+        let kind = path.first().and_then(|name| schema::kind(name));
+        let Some(kind) = kind.filter(|kind| self.settings.zendesk_bundle || !mirror::is_mirrored(kind.name))
+        else {
             return errors::no_resource();
         };
         let is_json_api = media::is_json_api(request);
@@ -80,14 +111,16 @@ impl Oro {
             (&Method::GET, [_, id]) if is_json_api => self.show(kind, id, request),
             (&Method::GET, [_]) => media::read_plainly(&self.state, kind, None, request),
             (&Method::GET, [_, id]) => media::read_plainly(&self.state, kind, Some(id), request),
+            (&Method::GET, [_, id, "relationships", name]) => self.relationship(kind, id, name, request),
             (&Method::POST | &Method::PATCH | &Method::DELETE, _) if !kind.writable => {
                 errors::not_allowed(request.method.as_str())
             }
             (&Method::DELETE, [_, id]) => self.delete(kind, id),
             (&Method::DELETE, [_]) => self.delete_many(kind, request),
-            (&Method::POST | &Method::PATCH, [_] | [_, _]) if !is_json_api => media::refuse_write_plainly(),
+            (&Method::POST | &Method::PATCH, _) if !is_json_api => media::refuse_write_plainly(),
             (&Method::POST, [_]) => self.create(kind, request),
             (&Method::PATCH, [_, id]) => self.update(kind, id, request),
+            (_, [_, id, "relationships", name]) => self.relationship(kind, id, name, request),
             (_, [_] | [_, _]) => errors::not_allowed(request.method.as_str()),
             _ => errors::no_resource(),
         }
@@ -153,8 +186,16 @@ impl System for Oro {
         self.tokens.expire_all();
     }
 
-    fn configure(&mut self, _settings: &Value) -> Result<Value, String> {
-        Err("this stand-in has no settings".to_owned())
+    fn edit_at_random(&mut self, order: &Order) -> Result<Vec<Value>, String> {
+        activity::edit_at_random(self, order)
+    }
+
+    fn triggers(&mut self) -> &mut Triggers {
+        &mut self.triggers
+    }
+
+    fn configure(&mut self, settings: &Value) -> Result<Value, String> {
+        merge_settings(&mut self.settings, settings)
     }
 
     fn state(&mut self) -> &mut OroState {

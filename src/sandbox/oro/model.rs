@@ -18,6 +18,12 @@ pub(crate) struct OroState {
     pub(crate) contacts: Table<Entity>,
     pub(crate) users: Table<Entity>,
     pub(crate) accounts: Table<Entity>,
+    #[serde(default)]
+    pub(crate) zendesktickets: Table<Entity>,
+    #[serde(default)]
+    pub(crate) zendeskusers: Table<Entity>,
+    #[serde(default)]
+    pub(crate) zendeskticketcomments: Table<Entity>,
     /// The last id given out, by type: ids of deleted entities do not return.
     pub(crate) last_ids: BTreeMap<String, u64>,
 }
@@ -35,26 +41,18 @@ pub(crate) struct Entity {
 impl OroState {
     /// The table of a type that can change.
     pub(crate) fn table(&self, kind: &str) -> Option<&Table<Entity>> {
-        match kind {
-            "cases" => Some(&self.cases),
-            "casecomments" => Some(&self.casecomments),
-            "contacts" => Some(&self.contacts),
-            "users" => Some(&self.users),
-            "accounts" => Some(&self.accounts),
-            _ => None,
-        }
+        self.tables()
+            .into_iter()
+            .find(|(name, _)| *name == kind)
+            .map(|(_, table)| table)
     }
 
     /// The same, to be changed.
     pub(crate) fn table_mut(&mut self, kind: &str) -> Option<&mut Table<Entity>> {
-        match kind {
-            "cases" => Some(&mut self.cases),
-            "casecomments" => Some(&mut self.casecomments),
-            "contacts" => Some(&mut self.contacts),
-            "users" => Some(&mut self.users),
-            "accounts" => Some(&mut self.accounts),
-            _ => None,
-        }
+        self.tables_mut()
+            .into_iter()
+            .find(|(name, _)| *name == kind)
+            .map(|(_, table)| table)
     }
 
     /// An entity by type and id.
@@ -124,9 +122,9 @@ impl OroState {
 
     /// The youngest time that any entity carries.
     pub(crate) fn latest(&self) -> Timestamp {
-        [&self.cases, &self.casecomments, &self.contacts, &self.accounts]
+        self.tables()
             .into_iter()
-            .flat_map(Table::values)
+            .flat_map(|(_, table)| table.values())
             .flat_map(|entity| {
                 ["createdAt", "updatedAt"]
                     .into_iter()
@@ -137,14 +135,38 @@ impl OroState {
     }
 }
 
+/// Names every table once, for shared and for changing access.
+macro_rules! tables {
+    ($($name:ident),+) => {
+        impl OroState {
+            fn tables(&self) -> [(&'static str, &Table<Entity>); [$(stringify!($name)),+].len()] {
+                [$((stringify!($name), &self.$name)),+]
+            }
+
+            fn tables_mut(&mut self) -> [(&'static str, &mut Table<Entity>); [$(stringify!($name)),+].len()] {
+                [$((stringify!($name), &mut self.$name)),+]
+            }
+        }
+    };
+}
+
+tables!(
+    cases,
+    casecomments,
+    contacts,
+    users,
+    accounts,
+    zendesktickets,
+    zendeskusers,
+    zendeskticketcomments
+);
+
 impl Persistent for OroState {
     fn drain(&mut self) -> Result<Map<String, Value>, serde_json::Error> {
         let mut changes = Map::new();
-        self.cases.drain("cases", &mut changes)?;
-        self.casecomments.drain("casecomments", &mut changes)?;
-        self.contacts.drain("contacts", &mut changes)?;
-        self.users.drain("users", &mut changes)?;
-        self.accounts.drain("accounts", &mut changes)?;
+        for (name, table) in self.tables_mut() {
+            table.drain(name, &mut changes)?;
+        }
         if !changes.is_empty() {
             changes.insert("last_ids".to_owned(), serde_json::to_value(&self.last_ids)?);
         }
@@ -152,19 +174,15 @@ impl Persistent for OroState {
     }
 
     fn settle(&mut self) {
-        self.cases.settle();
-        self.casecomments.settle();
-        self.contacts.settle();
-        self.users.settle();
-        self.accounts.settle();
+        for (_, table) in self.tables_mut() {
+            table.settle();
+        }
     }
 
     fn replay(&mut self, mut changes: Map<String, Value>) -> Result<(), serde_json::Error> {
-        self.cases.replay("cases", &mut changes)?;
-        self.casecomments.replay("casecomments", &mut changes)?;
-        self.contacts.replay("contacts", &mut changes)?;
-        self.users.replay("users", &mut changes)?;
-        self.accounts.replay("accounts", &mut changes)?;
+        for (name, table) in self.tables_mut() {
+            table.replay(name, &mut changes)?;
+        }
         if let Some(last_ids) = changes.remove("last_ids") {
             self.last_ids = serde_json::from_value(last_ids)?;
         }
@@ -225,6 +243,28 @@ fn reference_list(kind: &str) -> Vec<(String, Entity)> {
             ("web", "Web"),
             ("other", "Other"),
         ],
+        "zendeskticketstatuses" => &[
+            ("new", "New"),
+            ("open", "Open"),
+            ("pending", "Pending"),
+            ("hold", "Hold"),
+            ("solved", "Solved"),
+            ("closed", "Closed"),
+        ],
+        "zendeskticketpriorities" => &[
+            ("low", "Low"),
+            ("normal", "Normal"),
+            ("high", "High"),
+            ("urgent", "Urgent"),
+        ],
+        "zendesktickettypes" => &[
+            ("problem", "Problem"),
+            ("incident", "Incident"),
+            ("question", "Question"),
+            ("task", "Task"),
+        ],
+        "zendeskuserroles" => &[("admin", "Admin"), ("agent", "Agent"), ("end-user", "End user")],
+        "integrationchannels" => &[("1", "Helpdesk")],
         "organizations" => &[("1", "Example Retail"), ("2", "Example Wholesale")],
         "businessunits" => &[("1", "Main")],
         _ => &[],
@@ -233,7 +273,7 @@ fn reference_list(kind: &str) -> Vec<(String, Entity)> {
         .enumerate()
         .map(|(position, (id, label))| {
             let mut entity = Entity::default();
-            if matches!(kind, "organizations" | "businessunits") {
+            if matches!(kind, "organizations" | "businessunits" | "integrationchannels") {
                 entity.set("name", json!(label));
                 entity.set("enabled", json!(true));
             } else {

@@ -30,7 +30,7 @@ impl Oro {
         check_parameters(request, true)?;
         let view = View::new(&self.state, request, PREFIX, kind)?;
         let mut entities = self.matching(kind, request)?;
-        filter::sort(kind, request, &mut entities)?;
+        filter::sort(kind, request, self.settings.updated_at_filter, &mut entities)?;
         let total = entities.len();
         let number = match number(request, "page[number]")?.unwrap_or(1) {
             number if number >= 1 => number as usize,
@@ -57,7 +57,7 @@ impl Oro {
         kind: &Kind,
         request: &Request,
     ) -> Result<Vec<(String, Cow<'_, Entity>)>, Problem> {
-        let conditions = filter::conditions(&self.state, kind, request)?;
+        let conditions = filter::conditions(&self.state, kind, request, self.settings.updated_at_filter)?;
         Ok(self.state.select(kind.name, |id, entity| {
             conditions.iter().all(|condition| condition.holds(id, entity))
         }))

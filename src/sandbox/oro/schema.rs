@@ -1,7 +1,9 @@
-//! The resources of the Oro stand-in: attributes, relationships, and what may be filtered and sorted by.
+//! What a resource type of the Oro stand-in consists of: attributes, relationships, and what may be filtered and sorted by.
 //!
-//! A stock system filters and sorts by fields with a database index only, which is why cases cannot be polled by the time
-//! of their last change.
+//! The types themselves are in `kinds`, and those that the vendor's own helpdesk bundle adds in `mirror`.
+
+use super::kinds::KINDS;
+use super::mirror::MIRROR;
 
 /// A resource type.
 #[derive(Debug)]
@@ -66,6 +68,8 @@ pub(crate) struct Filter {
     pub(crate) kind: FilterKind,
     /// Whether a comma separates alternatives; otherwise it is part of the value.
     pub(crate) arrays: bool,
+    /// Whether a stock system lacks it, for the field has no index.
+    pub(crate) extra: bool,
 }
 
 /// What a filter compares.
@@ -85,7 +89,7 @@ pub(crate) enum FilterKind {
     Association,
 }
 
-const fn attribute(name: &'static str, value: ValueKind) -> Attribute {
+pub(super) const fn attribute(name: &'static str, value: ValueKind) -> Attribute {
     Attribute {
         name,
         value,
@@ -94,7 +98,7 @@ const fn attribute(name: &'static str, value: ValueKind) -> Attribute {
     }
 }
 
-const fn required(name: &'static str, value: ValueKind) -> Attribute {
+pub(super) const fn required(name: &'static str, value: ValueKind) -> Attribute {
     Attribute {
         name,
         value,
@@ -103,7 +107,7 @@ const fn required(name: &'static str, value: ValueKind) -> Attribute {
     }
 }
 
-const fn read_only(name: &'static str, value: ValueKind) -> Attribute {
+pub(super) const fn read_only(name: &'static str, value: ValueKind) -> Attribute {
     Attribute {
         name,
         value,
@@ -112,7 +116,7 @@ const fn read_only(name: &'static str, value: ValueKind) -> Attribute {
     }
 }
 
-const fn one(name: &'static str, target: &'static str) -> Relationship {
+pub(super) const fn one(name: &'static str, target: &'static str) -> Relationship {
     Relationship {
         name,
         target,
@@ -123,7 +127,7 @@ const fn one(name: &'static str, target: &'static str) -> Relationship {
     }
 }
 
-const fn required_one(name: &'static str, target: &'static str) -> Relationship {
+pub(super) const fn required_one(name: &'static str, target: &'static str) -> Relationship {
     Relationship {
         name,
         target,
@@ -134,7 +138,11 @@ const fn required_one(name: &'static str, target: &'static str) -> Relationship 
     }
 }
 
-const fn reflection(name: &'static str, target: &'static str, inverse_of: &'static str) -> Relationship {
+pub(super) const fn reflection(
+    name: &'static str,
+    target: &'static str,
+    inverse_of: &'static str,
+) -> Relationship {
     Relationship {
         name,
         target,
@@ -145,24 +153,39 @@ const fn reflection(name: &'static str, target: &'static str, inverse_of: &'stat
     }
 }
 
-const fn filter(name: &'static str, kind: FilterKind, arrays: bool) -> Filter {
-    Filter { name, kind, arrays }
+pub(super) const fn filter(name: &'static str, kind: FilterKind, arrays: bool) -> Filter {
+    Filter {
+        name,
+        kind,
+        arrays,
+        extra: false,
+    }
 }
 
-const ID: Filter = filter("id", FilterKind::Number, true);
-const NAME: Filter = filter("id", FilterKind::Name, true);
-const EXTERNAL_ID: Filter = filter("externalId", FilterKind::Text, true);
+/// A filter and sort that only an installation with a few lines of configuration has.
+pub(super) const fn extra_filter(name: &'static str, kind: FilterKind) -> Filter {
+    Filter {
+        name,
+        kind,
+        arrays: false,
+        extra: true,
+    }
+}
 
-const fn association(name: &'static str) -> Filter {
+pub(super) const ID: Filter = filter("id", FilterKind::Number, true);
+pub(super) const NAME: Filter = filter("id", FilterKind::Name, true);
+pub(super) const EXTERNAL_ID: Filter = filter("externalId", FilterKind::Text, true);
+
+pub(super) const fn association(name: &'static str) -> Filter {
     filter(name, FilterKind::Association, true)
 }
 
-const REFERENCE: &[Attribute] = &[
+pub(super) const REFERENCE: &[Attribute] = &[
     read_only("label", ValueKind::Text(255)),
     read_only("order", ValueKind::Integer),
 ];
 
-const fn reference(name: &'static str) -> Kind {
+pub(super) const fn reference(name: &'static str) -> Kind {
     Kind {
         name,
         attributes: REFERENCE,
@@ -173,221 +196,14 @@ const fn reference(name: &'static str) -> Kind {
     }
 }
 
-/// Every resource type.
-pub(crate) const KINDS: &[Kind] = &[
-    Kind {
-        name: "cases",
-        attributes: &[
-            required("subject", ValueKind::Text(255)),
-            attribute("description", ValueKind::LongText),
-            attribute("resolution", ValueKind::LongText),
-            read_only("createdAt", ValueKind::Time),
-            read_only("updatedAt", ValueKind::Time),
-            attribute("reportedAt", ValueKind::Time),
-            attribute("closedAt", ValueKind::Time),
-            attribute("externalId", ValueKind::Text(36)),
-        ],
-        relationships: &[
-            required_one("source", "casesources"),
-            required_one("status", "casestatuses"),
-            required_one("priority", "casepriorities"),
-            one("relatedContact", "contacts"),
-            one("relatedAccount", "accounts"),
-            one("assignedTo", "users"),
-            one("owner", "users"),
-            reflection("comments", "casecomments", "case"),
-            one("organization", "organizations"),
-        ],
-        filters: &[
-            ID,
-            EXTERNAL_ID,
-            filter("reportedAt", FilterKind::Time, false),
-            association("source"),
-            association("status"),
-            association("priority"),
-            association("relatedContact"),
-            association("relatedAccount"),
-            association("assignedTo"),
-            association("owner"),
-            association("organization"),
-        ],
-        sorts: &["reportedAt", "externalId"],
-        writable: true,
-    },
-    Kind {
-        name: "casecomments",
-        attributes: &[
-            required("message", ValueKind::LongText),
-            attribute("public", ValueKind::Boolean),
-            read_only("createdAt", ValueKind::Time),
-            read_only("updatedAt", ValueKind::Time),
-        ],
-        relationships: &[
-            required_one("case", "cases"),
-            one("contact", "contacts"),
-            one("owner", "users"),
-            one("organization", "organizations"),
-            Relationship {
-                writable: false,
-                ..one("updatedBy", "users")
-            },
-        ],
-        filters: &[
-            ID,
-            association("case"),
-            association("contact"),
-            association("owner"),
-            association("organization"),
-            association("updatedBy"),
-        ],
-        sorts: &[],
-        writable: true,
-    },
-    Kind {
-        name: "contacts",
-        attributes: &[
-            attribute("namePrefix", ValueKind::Text(255)),
-            attribute("firstName", ValueKind::Text(255)),
-            attribute("middleName", ValueKind::Text(255)),
-            attribute("lastName", ValueKind::Text(255)),
-            attribute("nameSuffix", ValueKind::Text(255)),
-            attribute("gender", ValueKind::Text(8)),
-            attribute("birthday", ValueKind::Text(10)),
-            attribute("description", ValueKind::LongText),
-            attribute("jobTitle", ValueKind::Text(255)),
-            attribute("fax", ValueKind::Text(255)),
-            attribute("skype", ValueKind::Text(255)),
-            attribute("twitter", ValueKind::Text(255)),
-            attribute("facebook", ValueKind::Text(255)),
-            attribute("linkedIn", ValueKind::Text(255)),
-            read_only("createdAt", ValueKind::Time),
-            read_only("updatedAt", ValueKind::Time),
-            attribute("primaryEmail", ValueKind::Text(255)),
-            attribute("primaryPhone", ValueKind::Text(255)),
-            attribute("emails", ValueKind::Emails),
-            attribute("phones", ValueKind::Phones),
-            attribute("externalId", ValueKind::Text(36)),
-        ],
-        relationships: &[
-            one("owner", "users"),
-            one("assignedTo", "users"),
-            one("reportsTo", "contacts"),
-            reflection("accounts", "accounts", "contacts"),
-            one("organization", "organizations"),
-        ],
-        filters: &[
-            ID,
-            EXTERNAL_ID,
-            filter("firstName", FilterKind::Text, false),
-            filter("lastName", FilterKind::Text, false),
-            filter("updatedAt", FilterKind::Time, false),
-            filter("emails", FilterKind::Entries("email"), true),
-            filter("primaryEmail", FilterKind::Text, false),
-            filter("phones", FilterKind::Entries("phone"), true),
-            filter("primaryPhone", FilterKind::Text, false),
-            association("owner"),
-            association("assignedTo"),
-            association("reportsTo"),
-            association("accounts"),
-            association("organization"),
-        ],
-        sorts: &[
-            "firstName",
-            "lastName",
-            "updatedAt",
-            "primaryEmail",
-            "primaryPhone",
-            "externalId",
-        ],
-        writable: true,
-    },
-    Kind {
-        name: "users",
-        attributes: &[
-            attribute("username", ValueKind::Text(255)),
-            attribute("email", ValueKind::Text(255)),
-            attribute("emails", ValueKind::Texts),
-            attribute("phone", ValueKind::Text(255)),
-            attribute("title", ValueKind::Text(255)),
-            attribute("namePrefix", ValueKind::Text(255)),
-            attribute("firstName", ValueKind::Text(255)),
-            attribute("middleName", ValueKind::Text(255)),
-            attribute("lastName", ValueKind::Text(255)),
-            attribute("nameSuffix", ValueKind::Text(255)),
-            attribute("enabled", ValueKind::Boolean),
-            read_only("createdAt", ValueKind::Time),
-            read_only("updatedAt", ValueKind::Time),
-        ],
-        relationships: &[
-            one("owner", "businessunits"),
-            one("organization", "organizations"),
-        ],
-        filters: &[
-            ID,
-            filter("username", FilterKind::Text, false),
-            filter("email", FilterKind::Text, false),
-            association("owner"),
-            association("organization"),
-        ],
-        sorts: &["username", "email"],
-        writable: false,
-    },
-    Kind {
-        name: "accounts",
-        attributes: &[
-            required("name", ValueKind::Text(255)),
-            attribute("externalId", ValueKind::Text(36)),
-            read_only("createdAt", ValueKind::Time),
-            read_only("updatedAt", ValueKind::Time),
-        ],
-        relationships: &[
-            one("owner", "users"),
-            Relationship {
-                many: true,
-                ..one("contacts", "contacts")
-            },
-            one("defaultContact", "contacts"),
-            one("organization", "organizations"),
-        ],
-        filters: &[
-            ID,
-            EXTERNAL_ID,
-            filter("name", FilterKind::Text, false),
-            association("owner"),
-            association("contacts"),
-            association("defaultContact"),
-            association("organization"),
-        ],
-        sorts: &["name", "externalId"],
-        writable: true,
-    },
-    reference("casestatuses"),
-    reference("casepriorities"),
-    reference("casesources"),
-    Kind {
-        name: "organizations",
-        attributes: &[
-            read_only("name", ValueKind::Text(255)),
-            read_only("enabled", ValueKind::Boolean),
-        ],
-        relationships: &[],
-        filters: &[ID],
-        sorts: &[],
-        writable: false,
-    },
-    Kind {
-        name: "businessunits",
-        attributes: &[read_only("name", ValueKind::Text(255))],
-        relationships: &[],
-        filters: &[ID],
-        sorts: &[],
-        writable: false,
-    },
-];
-
 /// The resource type of that name.
 pub(crate) fn kind(name: &str) -> Option<&'static Kind> {
-    KINDS.iter().find(|kind| kind.name == name)
+    kinds().find(|kind| kind.name == name)
+}
+
+/// Every resource type.
+pub(crate) fn kinds() -> impl Iterator<Item = &'static Kind> {
+    KINDS.iter().chain(MIRROR)
 }
 
 impl Kind {

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value, json};
 
+use super::super::activity::Moment;
 use super::super::message::{Request, Response};
 use super::body::primary_data;
 use super::errors::{self, Problem};
@@ -40,8 +41,22 @@ impl Oro {
             .map_err(|problem| vec![problem])
             .and_then(|data| self.write_all(kind, id, data, request));
         match written {
-            Ok(written) => self.rendered(status, kind, &written, request),
+            Ok(written) => {
+                self.fire(Moment::Before, kind, &written.id);
+                let response = self.rendered(status, kind, &written, request);
+                self.fire(Moment::After, kind, &written.id);
+                response
+            }
             Err(problems) => errors::refuse(&problems),
+        }
+    }
+
+    /// Lets the business rules do what a client's write makes them do; what they may not do they leave.
+    fn fire(&mut self, moment: Moment, kind: &Kind, id: &str) {
+        let now = self.clock.now().to_string();
+        for change in self.triggers.due(moment, kind.name, id, &now) {
+            // Refused, the record stays as it is; the log of what was tried has it all the same.
+            let _ = self.change(kind, id, &change);
         }
     }
 
@@ -89,7 +104,7 @@ impl Oro {
         if removed.is_none() {
             return false;
         }
-        for other in super::schema::KINDS {
+        for other in super::schema::kinds() {
             for relationship in other.relationships {
                 if relationship.target != kind || relationship.inverse_of.is_some() {
                     continue;

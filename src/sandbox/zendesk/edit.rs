@@ -24,7 +24,7 @@ pub(super) fn apply(zendesk: &mut Zendesk, edit: &Value) -> Result<Value, String
     for entry in list(edit, "tickets") {
         let fields = entry.as_object().ok_or("each of `tickets` must be an object")?;
         let id = match fields.get("id").and_then(Value::as_u64) {
-            None => zendesk.create(fields).map_err(|refusal| said(&refusal.body))?,
+            None => zendesk.create(fields).map_err(|refusal| said(&refusal.body))?.0,
             Some(id) => {
                 let ticket = zendesk.state.tickets.edit(id).ok_or_else(|| no_ticket(id))?;
                 let was_closed = ticket.status == "closed";
@@ -59,6 +59,37 @@ pub(super) fn apply(zendesk: &mut Zendesk, edit: &Value) -> Result<Value, String
         ticket.scrub(time.as_second());
         tickets.push(id);
     }
+    for entry in list(edit, "redact") {
+        let number = |name: &str| entry.get(name).and_then(Value::as_u64).unwrap_or_default();
+        let words = entry.get("words").and_then(Value::as_str).unwrap_or_default();
+        let id = number("ticket");
+        let ticket = zendesk.state.tickets.edit(id).ok_or_else(|| no_ticket(id))?;
+        if words.is_empty() || !ticket.redact(number("comment"), words) {
+            return Err(format!("ticket `{id}` has no such comment"));
+        }
+        ticket.touch(time);
+        tickets.push(id);
+    }
+    for entry in list(edit, "make_private") {
+        let number = |name: &str| entry.get(name).and_then(Value::as_u64).unwrap_or_default();
+        let id = number("ticket");
+        let ticket = zendesk.state.tickets.edit(id).ok_or_else(|| no_ticket(id))?;
+        let comments = &mut ticket.comments;
+        let comment = comments
+            .iter_mut()
+            .find(|comment| comment.id == number("comment"));
+        comment
+            .ok_or_else(|| format!("ticket `{id}` has no such comment"))?
+            .public = false;
+        ticket.touch(time);
+        tickets.push(id);
+    }
+    for entry in list(edit, "merge") {
+        let number = |name: &str| entry.get(name).and_then(Value::as_u64).unwrap_or_default();
+        let (source, target) = (number("source"), number("into"));
+        merge(zendesk, source, target, time)?;
+        tickets.extend([source, target]);
+    }
     let mut users = Vec::new();
     for entry in list(edit, "users") {
         let fields = entry.as_object().ok_or("each of `users` must be an object")?;
@@ -84,6 +115,42 @@ pub(super) fn apply(zendesk: &mut Zendesk, edit: &Value) -> Result<Value, String
         users.push(id);
     }
     Ok(json!({ "tickets": tickets, "users": users, "time": time }))
+}
+
+/// Merges a ticket into another: it is closed, and a private comment in each says so.
+fn merge(zendesk: &mut Zendesk, source: u64, target: u64, time: Timestamp) -> Result<(), String> {
+    let subject = |id: u64| {
+        let ticket = zendesk
+            .state
+            .tickets
+            .get(id)
+            .filter(|ticket| !ticket.is_deleted());
+        ticket.map(|ticket| ticket.subject.clone().unwrap_or_default())
+    };
+    let source_subject = subject(source).ok_or_else(|| no_ticket(source))?;
+    let target_subject = subject(target).ok_or_else(|| no_ticket(target))?;
+    let remarks = [
+        (
+            source,
+            format!("This request was closed and merged into request #{target} \"{target_subject}\"."),
+        ),
+        (
+            target,
+            format!("Request #{source} \"{source_subject}\" was closed and merged into this request."),
+        ),
+    ];
+    for (id, remark) in remarks {
+        if let Some(ticket) = zendesk.state.tickets.edit(id) {
+            let comment = json!({ "body": remark, "public": false });
+            ticket.append(&comment, super::ADMIN, time, None);
+            ticket.touch(time);
+        }
+    }
+    if let Some(ticket) = zendesk.state.tickets.edit(source) {
+        ticket.status = "closed".to_owned();
+        ticket.tags.push("closed_by_merge".to_owned());
+    }
+    Ok(())
 }
 
 fn list<'a>(edit: &'a Value, name: &str) -> &'a [Value] {

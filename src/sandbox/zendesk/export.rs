@@ -96,7 +96,7 @@ impl Zendesk {
     /// The tickets that the request's filters leave, with their places.
     fn exported_tickets(&self, request: &Request) -> Vec<Place> {
         let held_back = if self.settings.hold_last_minute {
-            MINUTE
+            Duration::from_secs(self.settings.export_lag_seconds)
         } else {
             Duration::ZERO
         };

@@ -5,6 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::super::activity::Moment;
 use super::super::message::{Request, Response};
 use super::body::invalid_attribute;
 use super::model::Job;
@@ -31,7 +32,10 @@ impl Zendesk {
             .iter()
             .enumerate()
             .map(|(index, fields)| match self.create(fields) {
-                Ok(id) => json!({ "index": index, "id": id, "account_id": 360_001 }),
+                Ok((id, _)) => {
+                    self.fire(Moment::After, id);
+                    json!({ "index": index, "id": id, "account_id": 360_001 })
+                }
                 Err(refusal) => failed(index, None, "TicketCreateFailed", &refusal),
             })
             .collect();
@@ -69,7 +73,10 @@ impl Zendesk {
             .map(|(index, fields)| {
                 let id = fields.get("id").and_then(Value::as_u64).unwrap_or_default();
                 match self.update(id, fields) {
-                    Ok(()) => json!({ "index": index, "id": id, "action": "update", "status": "Updated", "success": true }),
+                    Ok(_) => {
+                        self.fire(Moment::After, id);
+                        json!({ "index": index, "id": id, "action": "update", "status": "Updated", "success": true })
+                    }
                     Err(refusal) => failed(index, Some(id), "TicketUpdateFailed", &refusal),
                 }
             })

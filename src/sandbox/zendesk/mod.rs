@@ -1,8 +1,10 @@
 //! The Zendesk Support stand-in: authenticates, counts against budgets, routes.
 //!
 //! `export` is the incremental export, `tickets` and `users` read, `ticket_write` and `user_write` change, `jobs` does
-//! bulk work, `paging` cuts lists, `errors` knows the vendor's many error bodies, `model` what is remembered.
+//! bulk work, `paging` cuts lists, `errors` knows the vendor's many error bodies, `model` what is remembered; `edit` and
+//! `activity` are the people at the screen.
 
+mod activity;
 mod auth;
 mod body;
 mod comments;
@@ -10,6 +12,7 @@ mod edit;
 mod errors;
 mod export;
 pub(crate) mod fields;
+mod identities;
 mod jobs;
 pub(crate) mod model;
 mod paging;
@@ -27,10 +30,11 @@ use std::time::Duration;
 use axum::http::Method;
 use serde_json::Value;
 
+use super::activity::{Order, Triggers};
 use super::clock::Clock;
 use super::limit::{Budget, Limits};
 use super::message::{Request, Response};
-use super::server::System;
+use super::server::{System, merge_settings};
 use super::token::Tokens;
 use auth::Caller;
 pub(crate) use auth::{ACCOUNT_EMAIL, ACCOUNT_TOKEN};
@@ -51,6 +55,7 @@ pub(crate) struct Zendesk {
     tokens: Tokens,
     limits: Limits,
     settings: Settings,
+    triggers: Triggers,
     /// How many requests were refused for their number: chooses the next refusal's body.
     refusals: usize,
     requests: u64,
@@ -68,8 +73,12 @@ struct Settings {
     update_limit: u32,
     /// Spell limit headers as in 2023: `zendesk-rate-limit-...`, `rate-limit-...`.
     old_header_spelling: bool,
-    /// Hold back the last minute of changes from ticket exports.
+    /// Hold back the last changes from ticket exports.
     hold_last_minute: bool,
+    /// For how long: a minute, as the vendor promises, or longer, as happens.
+    export_lag_seconds: u64,
+    /// For how long search, and filters that rest on it, do not know what was written.
+    index_lag_seconds: u64,
     /// Begin a page at the start of its cursor's second when that second has rows left.
     repeat_boundary: bool,
     /// Always use this one of the four 429 bodies (0 to 3) instead of one after the other.
@@ -84,6 +93,8 @@ impl Default for Settings {
             update_limit: 100,
             old_header_spelling: false,
             hold_last_minute: true,
+            export_lag_seconds: 60,
+            index_lag_seconds: 120,
             repeat_boundary: true,
             refusal_body: None,
         }
@@ -101,6 +112,7 @@ impl Zendesk {
             clock,
             tokens: Tokens::new(token_lifetime),
             settings: Settings::default(),
+            triggers: Triggers::default(),
             refusals: 0,
             requests: 0,
         }
@@ -235,6 +247,11 @@ impl Zendesk {
             (&Method::POST, ["users"]) => self.create_user(request),
             (&Method::POST, ["users", "create_or_update"]) => self.create_or_update_user(request),
             (&Method::PUT, ["users", id]) => self.update_user(request, id),
+            (&Method::GET, ["users", id, "identities"]) => self.list_identities(request, id),
+            (&Method::POST, ["users", id, "identities"]) => self.create_identity(request, id),
+            (&Method::PUT, ["users", id, "identities", own, "make_primary"]) => {
+                self.make_identity_primary(request, id, own)
+            }
             (&Method::GET, ["job_statuses", "show_many"]) => self.show_many_jobs(request),
             (&Method::GET, ["job_statuses", id]) => self.show_job(request, id),
             (&Method::GET, ["search", "export"]) => self.search_export(request),
@@ -316,14 +333,16 @@ impl System for Zendesk {
         self.tokens.expire_all();
     }
 
+    fn edit_at_random(&mut self, order: &Order) -> Result<Vec<Value>, String> {
+        activity::edit_at_random(self, order)
+    }
+
+    fn triggers(&mut self) -> &mut Triggers {
+        &mut self.triggers
+    }
+
     fn configure(&mut self, settings: &Value) -> Result<Value, String> {
-        let mut merged = serde_json::to_value(&self.settings).map_err(|error| error.to_string())?;
-        let (Some(merged_fields), Some(fields)) = (merged.as_object_mut(), settings.as_object()) else {
-            return Err("settings must be an object".to_owned());
-        };
-        merged_fields.extend(fields.clone());
-        self.settings = serde_json::from_value(merged.clone()).map_err(|error| error.to_string())?;
-        Ok(merged)
+        merge_settings(&mut self.settings, settings)
     }
 
     fn state(&mut self) -> &mut ZendeskState {

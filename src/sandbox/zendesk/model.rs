@@ -54,6 +54,24 @@ pub(crate) struct Ticket {
     pub(crate) is_public: bool,
     pub(crate) support_type: String,
     pub(crate) comments: Vec<Comment>,
+    /// What changes beside comments were made since the sandbox began; an audit that also brought a comment has its id.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) audits: Vec<Audit>,
+    /// When `external_id` was last set: searches by it lag behind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) external_id_since: Option<Timestamp>,
+}
+
+/// What one change of a ticket did, beside bringing a comment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Audit {
+    pub(crate) id: u64,
+    pub(crate) author_id: u64,
+    pub(crate) created_at: Timestamp,
+    /// The `metadata` that the write carried, read back as `metadata.custom`.
+    pub(crate) metadata: Value,
+    /// Events of the type `Change`.
+    pub(crate) events: Vec<Value>,
 }
 
 /// A comment, and with it the audit that brought it.
@@ -68,6 +86,8 @@ pub(crate) struct Comment {
     pub(crate) created_at: Timestamp,
     /// The `metadata` that the write carried, read back as `metadata.custom`.
     pub(crate) metadata: Value,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) attachments: Vec<Value>,
 }
 
 /// An agent, an admin or a customer.
@@ -94,6 +114,9 @@ pub(crate) struct User {
     pub(crate) user_fields: BTreeMap<String, Value>,
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
+    /// Whether the account sent this person a mail that asks to verify the address.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) was_mailed: bool,
 }
 
 /// A customer's company.
@@ -137,33 +160,29 @@ impl ZendeskState {
     }
 }
 
-impl Persistent for ZendeskState {
-    fn drain(&mut self) -> Result<Map<String, Value>, serde_json::Error> {
-        let mut changes = Map::new();
-        self.tickets.drain("tickets", &mut changes)?;
-        self.users.drain("users", &mut changes)?;
-        self.organizations.drain("organizations", &mut changes)?;
-        self.jobs.drain("jobs", &mut changes)?;
-        self.idempotency_keys.drain("idempotency_keys", &mut changes)?;
-        Ok(changes)
-    }
+/// Names every table once, for what a store asks of a state.
+macro_rules! persistent {
+    ($($table:ident),+) => {
+        impl Persistent for ZendeskState {
+            fn drain(&mut self) -> Result<Map<String, Value>, serde_json::Error> {
+                let mut changes = Map::new();
+                $(self.$table.drain(stringify!($table), &mut changes)?;)+
+                Ok(changes)
+            }
 
-    fn settle(&mut self) {
-        self.tickets.settle();
-        self.users.settle();
-        self.organizations.settle();
-        self.jobs.settle();
-        self.idempotency_keys.settle();
-    }
+            fn settle(&mut self) {
+                $(self.$table.settle();)+
+            }
 
-    fn replay(&mut self, mut changes: Map<String, Value>) -> Result<(), serde_json::Error> {
-        self.tickets.replay("tickets", &mut changes)?;
-        self.users.replay("users", &mut changes)?;
-        self.organizations.replay("organizations", &mut changes)?;
-        self.jobs.replay("jobs", &mut changes)?;
-        self.idempotency_keys.replay("idempotency_keys", &mut changes)
-    }
+            fn replay(&mut self, mut changes: Map<String, Value>) -> Result<(), serde_json::Error> {
+                $(self.$table.replay(stringify!($table), &mut changes)?;)+
+                Ok(())
+            }
+        }
+    };
 }
+
+persistent!(tickets, users, organizations, jobs, idempotency_keys);
 
 impl Ticket {
     /// A ticket about which nothing is known.
@@ -171,7 +190,7 @@ impl Ticket {
         Self {
             id,
             external_id: None,
-            via: json!({ "channel": "api", "source": { "from": {}, "to": {}, "rel": null } }),
+            via: via_api(),
             created_at: now,
             updated_at: now,
             generated_timestamp: now.as_second(),
@@ -195,6 +214,8 @@ impl Ticket {
             is_public: true,
             support_type: "agent".to_owned(),
             comments: Vec::new(),
+            audits: Vec::new(),
+            external_id_since: None,
         }
     }
 
@@ -287,7 +308,8 @@ impl Ticket {
 }
 
 impl Comment {
-    pub(crate) fn document(&self) -> Value {
+    /// The comment as lists and audits show it; lists add how and when it came.
+    fn event(&self) -> Value {
         json!({
             "id": self.id,
             "type": "Comment",
@@ -296,36 +318,130 @@ impl Comment {
             "html_body": self.html_body,
             "plain_body": self.body,
             "public": self.public,
-            "attachments": [],
+            "attachments": self.attachments,
             "audit_id": self.audit_id,
-            "via": { "channel": "api", "source": { "from": {}, "to": {}, "rel": null } },
-            "created_at": self.created_at,
-            "metadata": { "system": {}, "custom": self.metadata },
         })
     }
 
-    /// The audit that brought the comment.
-    pub(crate) fn audit(&self, ticket_id: u64) -> Value {
-        json!({
-            "id": self.audit_id,
-            "ticket_id": ticket_id,
-            "created_at": self.created_at,
-            "author_id": self.author_id,
-            "metadata": { "system": {}, "custom": self.metadata },
-            "events": [{
-                "id": self.id,
-                "type": "Comment",
-                "author_id": self.author_id,
-                "body": self.body,
-                "html_body": self.html_body,
-                "plain_body": self.body,
-                "public": self.public,
-                "attachments": [],
-                "audit_id": self.audit_id,
-            }],
-            "via": { "channel": "api", "source": { "from": {}, "to": {}, "rel": null } },
-        })
+    pub(crate) fn document(&self) -> Value {
+        let mut document = self.event();
+        document["via"] = via_api();
+        document["created_at"] = json!(self.created_at);
+        document["metadata"] = json!({ "system": {}, "custom": self.metadata });
+        document
     }
+}
+
+impl Ticket {
+    /// The audits by id: what brought comments, what changed properties, or both.
+    pub(crate) fn audit_documents(&self) -> BTreeMap<u64, Value> {
+        let audit = |id: u64, author_id: u64, created_at: Timestamp, metadata: &Value, events: Vec<Value>| {
+            json!({
+                "id": id,
+                "ticket_id": self.id,
+                "created_at": created_at,
+                "author_id": author_id,
+                "metadata": { "system": {}, "custom": metadata },
+                "events": events,
+                "via": via_api(),
+            })
+        };
+        let mut documents: BTreeMap<u64, Value> = BTreeMap::new();
+        for Comment {
+            audit_id,
+            author_id,
+            created_at,
+            metadata,
+            ..
+        } in &self.comments
+        {
+            documents.insert(
+                *audit_id,
+                audit(*audit_id, *author_id, *created_at, metadata, Vec::new()),
+            );
+        }
+        for comment in &self.comments {
+            if let Some(events) = documents
+                .get_mut(&comment.audit_id)
+                .and_then(|document| document["events"].as_array_mut())
+            {
+                events.push(comment.event());
+            }
+        }
+        for own in &self.audits {
+            let known = documents
+                .get_mut(&own.id)
+                .and_then(|document| document["events"].as_array_mut());
+            match known {
+                Some(events) => events.extend(own.events.iter().cloned()),
+                None => {
+                    let document = audit(
+                        own.id,
+                        own.author_id,
+                        own.created_at,
+                        &own.metadata,
+                        own.events.clone(),
+                    );
+                    documents.insert(own.id, document);
+                }
+            }
+        }
+        documents
+    }
+
+    /// The id of the next audit; a comment that comes with it has the number after.
+    pub(crate) fn next_audit_id(&self) -> u64 {
+        let first = 5_000_000_000_000 + self.id * 100_000;
+        let comment = self.comments.last().map(|comment| comment.audit_id);
+        let audit = self.audits.last().map(|audit| audit.id);
+        comment.max(audit).map_or(first, |last| last + 2)
+    }
+
+    /// Notes which properties a change set; `before` is the ticket as it was.
+    pub(crate) fn note_changes(
+        &mut self,
+        before: &Self,
+        audit_id: u64,
+        now: Timestamp,
+        metadata: Option<&Value>,
+    ) {
+        const TOLD: &[&str] = &[
+            "subject",
+            "status",
+            "priority",
+            "type",
+            "assignee_id",
+            "requester_id",
+            "group_id",
+            "organization_id",
+            "external_id",
+            "recipient",
+            "problem_id",
+            "due_at",
+            "collaborator_ids",
+            "tags",
+        ];
+        let (old, new) = (before.document(""), self.document(""));
+        let events: Vec<Value> = TOLD
+            .iter()
+            .filter(|name| old.get(**name) != new.get(**name))
+            .map(|name| json!({ "type": "Change", "field_name": name, "value": new.get(*name), "previous_value": old.get(*name) }))
+            .collect();
+        if events.is_empty() {
+            return;
+        }
+        self.audits.push(Audit {
+            id: audit_id,
+            author_id: super::ADMIN,
+            created_at: now,
+            metadata: metadata.cloned().unwrap_or_else(|| json!({})),
+            events,
+        });
+    }
+}
+
+fn via_api() -> Value {
+    json!({ "channel": "api", "source": { "from": {}, "to": {}, "rel": null } })
 }
 
 impl User {

@@ -6,6 +6,7 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use super::super::activity::Moment;
 use super::super::message::{Request, Response};
 use super::body::object;
 use super::comments::comment_text;
@@ -22,14 +23,14 @@ const MOST_COMMENTS: usize = 5000;
 impl Zendesk {
     /// `POST /tickets`.
     pub(super) fn create_ticket(&mut self, request: &Request) -> Response {
-        let fields = match object(request, "ticket") {
+        let fields = match sent(request) {
             Ok(fields) => fields,
             Err(refusal) => return *refusal,
         };
         let base = request.base();
         let Some(key) = request.header("idempotency-key").map(str::to_owned) else {
             return match self.create(&fields) {
-                Ok(id) => self.written(201, &base, id),
+                Ok(written) => self.written(201, &base, written),
                 Err(refusal) => *refusal,
             };
         };
@@ -49,10 +50,18 @@ impl Zendesk {
                 );
             }
             let id = known.ticket_id;
-            return self.written(201, &base, id).header("x-idempotency-lookup", "hit");
+            let audit_id = self
+                .state
+                .tickets
+                .get(id)
+                .and_then(|ticket| Some(ticket.comments.first()?.audit_id));
+            return self
+                .shown(201, &base, id, audit_id.unwrap_or_default())
+                .header("x-idempotency-lookup", "hit");
         }
         match self.create(&fields) {
-            Ok(ticket_id) => {
+            Ok(written) => {
+                let ticket_id = written.0;
                 let number = self.state.idempotency_keys.next_id();
                 let used = IdempotencyKey {
                     key,
@@ -61,7 +70,7 @@ impl Zendesk {
                     used_at: now,
                 };
                 self.state.idempotency_keys.insert(number, used);
-                self.written(201, &base, ticket_id)
+                self.written(201, &base, written)
                     .header("x-idempotency-lookup", "miss")
             }
             Err(refusal) => refusal.header("x-idempotency-lookup", "miss"),
@@ -70,7 +79,7 @@ impl Zendesk {
 
     /// `PUT /tickets/{id}`.
     pub(super) fn update_ticket(&mut self, request: &Request, id: &str) -> Response {
-        let fields = match object(request, "ticket") {
+        let fields = match sent(request) {
             Ok(fields) => fields,
             Err(refusal) => return *refusal,
         };
@@ -78,7 +87,7 @@ impl Zendesk {
             return errors::record_not_found();
         };
         match self.update(id, &fields) {
-            Ok(()) => self.written(200, &request.base(), id),
+            Ok(audit_id) => self.written(200, &request.base(), (id, audit_id)),
             Err(refusal) => *refusal,
         }
     }
@@ -96,19 +105,33 @@ impl Zendesk {
         Response::empty(204)
     }
 
-    /// The ticket and its last audit, after a write; a write's answer carries no usable `generated_timestamp`.
-    fn written(&self, status: u16, base: &str, id: u64) -> Response {
+    /// The ticket and the audit of a write, with what business rules did before the answer; others act after it. A
+    /// write's answer carries no usable `generated_timestamp`.
+    fn written(&mut self, status: u16, base: &str, (id, audit_id): (u64, u64)) -> Response {
+        self.fire(Moment::Before, id);
+        let response = self.shown(status, base, id, audit_id);
+        self.fire(Moment::After, id);
+        response
+    }
+
+    /// Lets the business rules do what a client's write makes them do; what they may not do they leave.
+    pub(super) fn fire(&mut self, moment: Moment, id: u64) {
+        let now = self.clock.now().to_string();
+        for change in self.triggers.due(moment, "tickets", &id.to_string(), &now) {
+            // Refused, the ticket stays as it is; the log of what was tried has it all the same.
+            let _ = self.update(id, &change);
+        }
+    }
+
+    fn shown(&self, status: u16, base: &str, id: u64, audit_id: u64) -> Response {
         let Some(ticket) = self.state.tickets.get(id) else {
             return errors::record_not_found();
         };
         let mut document = ticket.document(base);
         document.insert("generated_timestamp".to_owned(), json!(0));
-        let audit = match ticket.comments.last() {
-            Some(comment) if comment.created_at == ticket.updated_at => comment.audit(id),
-            _ => {
-                json!({ "id": 7_000_000_000 + id, "ticket_id": id, "created_at": ticket.updated_at, "author_id": ADMIN, "events": [] })
-            }
-        };
+        let audit = ticket.audit_documents().remove(&audit_id).unwrap_or_else(|| {
+            json!({ "id": audit_id, "ticket_id": id, "created_at": ticket.updated_at, "author_id": ADMIN, "events": [] })
+        });
         let response = Response::json(status, &json!({ "ticket": document, "audit": audit }));
         if status == 201 {
             return response.header("location", format!("{base}/api/v2/tickets/{id}.json"));
@@ -116,8 +139,8 @@ impl Zendesk {
         response
     }
 
-    /// Creates a ticket from the fields of a request; nothing is kept of a refused one.
-    pub(super) fn create(&mut self, fields: &Map<String, Value>) -> Result<u64, Box<Response>> {
+    /// Creates a ticket from the fields of a request; nothing is kept of a refused one. Returns its id and its audit's.
+    pub(super) fn create(&mut self, fields: &Map<String, Value>) -> Result<(u64, u64), Box<Response>> {
         let now = self.clock.now();
         let id = self.state.tickets.next_id();
         let mut ticket = Ticket::blank(id, now);
@@ -144,6 +167,7 @@ impl Zendesk {
             .filter(|id| *id == requester_id || self.state.users.get(*id).is_some())
             .unwrap_or(requester_id);
         self.assign(&mut ticket, fields)?;
+        ticket.external_id_since = ticket.external_id.is_some().then_some(now);
         let author = comment.get("author_id").and_then(Value::as_u64);
         let author = author.unwrap_or(ticket.submitter_id);
         let is_new = matches!(new_requester, Requester::New { id, .. } if id == author);
@@ -156,12 +180,13 @@ impl Zendesk {
         if let Requester::New { id, name, email } = new_requester {
             self.insert_user(id, &name, &email, now);
         }
+        let audit_id = ticket.comments.last().map(|comment| comment.audit_id);
         self.state.tickets.insert(id, ticket);
-        Ok(id)
+        Ok((id, audit_id.unwrap_or_default()))
     }
 
-    /// Updates a ticket from the fields of a request; a refused write changes nothing.
-    pub(super) fn update(&mut self, id: u64, fields: &Map<String, Value>) -> Result<(), Box<Response>> {
+    /// Updates a ticket from the fields of a request; a refused write changes nothing. Returns the id of the audit.
+    pub(super) fn update(&mut self, id: u64, fields: &Map<String, Value>) -> Result<u64, Box<Response>> {
         let now = self.clock.now();
         let Some(before) = self.state.tickets.get(id).filter(|ticket| !ticket.is_deleted()) else {
             return Err(Box::new(errors::record_not_found()));
@@ -191,6 +216,10 @@ impl Zendesk {
             Requester::Unsaid => {}
         }
         self.assign(&mut ticket, fields)?;
+        if ticket.external_id != before.external_id {
+            ticket.external_id_since = Some(now);
+        }
+        let audit_id = ticket.next_audit_id();
         if let Some(comment @ Value::Object(_)) = fields.get("comment") {
             if ticket.comments.len() >= MOST_COMMENTS {
                 let full = format!("Ticket: cannot have more than {MOST_COMMENTS} comments");
@@ -202,15 +231,17 @@ impl Zendesk {
                 ticket.append(comment, author, now, fields.get("metadata"));
             }
         }
+        let before = before.clone();
+        ticket.note_changes(&before, audit_id, now, fields.get("metadata"));
         // Without a change there is no event to move `updated_at`; exports show the ticket again all the same.
-        let updated_at = if ticket == *before { before.updated_at } else { now };
+        let updated_at = if ticket == before { before.updated_at } else { now };
         ticket.touch(now);
         ticket.updated_at = updated_at;
         if let Requester::New { id, name, email } = requester {
             self.insert_user(id, &name, &email, now);
         }
         self.state.tickets.insert(id, ticket);
-        Ok(())
+        Ok(audit_id)
     }
 
     fn check_author(&self, author: u64) -> Result<(), Box<Response>> {
@@ -220,6 +251,15 @@ impl Zendesk {
         let invalid = "Author: is invalid".to_owned();
         Err(refuse(("author", invalid, Some("InvalidValue"))))
     }
+}
+
+/// The ticket of a request; files come by an upload of their own, so what it lists as attached is not looked at.
+fn sent(request: &Request) -> Result<Map<String, Value>, Box<Response>> {
+    let mut fields = object(request, "ticket")?;
+    if let Some(Value::Object(comment)) = fields.get_mut("comment") {
+        comment.remove("attachments");
+    }
+    Ok(fields)
 }
 
 /// A refusal for one problem.

@@ -15,8 +15,6 @@ use super::{Zendesk, errors};
 
 /// Closed tickets leave the lists after this many seconds.
 const ARCHIVED_AFTER: i64 = 120 * 86_400;
-/// How long search, and filters that rest on it, lag behind.
-const INDEX_LAG: Duration = Duration::from_secs(120);
 /// The most ids of a `show_many`.
 const MOST_IDS: usize = 100;
 
@@ -30,7 +28,9 @@ impl Zendesk {
             Some(external_id) => {
                 !ticket.is_deleted()
                     && ticket.external_id.as_deref() == Some(external_id)
-                    && ticket.created_at.as_second() <= indexed
+                    && ticket
+                        .external_id_since
+                        .is_none_or(|since| since.as_second() <= indexed)
             }
             None => {
                 let is_archived =
@@ -191,18 +191,15 @@ impl Zendesk {
             return errors::record_not_found();
         };
         let base = request.base();
+        let audits = ticket.audit_documents();
         let listing = Listing {
             name: "audits",
             base: &base,
-            places: ticket
-                .comments
-                .iter()
-                .map(|comment| (comment.created_at.as_second(), comment.id))
-                .collect(),
-            descending: false,
+            places: audits.keys().map(|id| (0, *id)).collect(),
+            descending: request.parameter("sort") == Some("-created_at")
+                || request.parameter("sort_order") == Some("desc"),
         };
-        let comment = |id| ticket.comments.iter().find(|comment| comment.id == id);
-        match page(request, listing, |id| Some(comment(id)?.audit(ticket.id))) {
+        match page(request, listing, |id| audits.get(&id).cloned()) {
             Ok(document) => Response::json(200, &Value::Object(document)),
             Err(refusal) => *refusal,
         }
@@ -218,7 +215,8 @@ impl Zendesk {
 
     /// What was written up to this second can be searched for.
     pub(super) fn indexed_second(&self) -> i64 {
-        self.clock.visible_second(INDEX_LAG)
+        self.clock
+            .visible_second(Duration::from_secs(self.settings.index_lag_seconds))
     }
 }
 

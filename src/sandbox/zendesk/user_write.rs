@@ -159,6 +159,9 @@ impl Zendesk {
         if !problems.is_empty() {
             return Err(Box::new(errors::record_invalid(&problems)));
         }
+        // A new address gets a mail that asks to verify it, unless the request says otherwise.
+        let is_quiet = fields.get("skip_verify_email") == Some(&Value::Bool(true));
+        user.was_mailed |= fields.contains_key("email") && user.email.is_some() && !is_quiet;
         user.updated_at = now;
         self.state.users.insert(id, user);
         Ok(id)
@@ -189,6 +192,7 @@ impl User {
             user_fields: std::collections::BTreeMap::new(),
             created_at: now,
             updated_at: now,
+            was_mailed: false,
         }
     }
 

@@ -1,7 +1,5 @@
 //! Reading users.
 
-use std::time::Duration;
-
 use serde_json::{Map, Value, json};
 
 use super::super::message::{Request, Response};
@@ -59,7 +57,13 @@ impl Zendesk {
     pub(super) fn show_user(&self, request: &Request, id: &str) -> Response {
         let user = id.parse().ok().and_then(|id| self.state.users.get(id));
         match user {
-            Some(user) => Response::json(200, &json!({ "user": user.document(&request.base()) })),
+            Some(user) => {
+                let mut document = json!({ "user": user.document(&request.base()) });
+                if request.includes("identities") {
+                    document["identities"] = json!(user.identities(&request.base()));
+                }
+                Response::json(200, &document)
+            }
             None => errors::record_not_found(),
         }
     }
@@ -84,18 +88,19 @@ impl Zendesk {
             }
         };
         let base = request.base();
-        let rows: Vec<Value> = wanted
-            .into_iter()
-            .filter_map(find)
-            .map(|user| user.document(&base))
-            .collect();
+        let users: Vec<&User> = wanted.into_iter().filter_map(find).collect();
+        let rows: Vec<Value> = users.iter().map(|user| user.document(&base)).collect();
         let count = rows.len();
-        let document = Map::from_iter([
+        let mut document = Map::from_iter([
             ("users".to_owned(), Value::Array(rows)),
             ("next_page".to_owned(), Value::Null),
             ("previous_page".to_owned(), Value::Null),
             ("count".to_owned(), json!(count)),
         ]);
+        if request.includes("identities") {
+            let identities: Vec<Value> = users.iter().flat_map(|user| user.identities(&base)).collect();
+            document.insert("identities".to_owned(), Value::Array(identities));
+        }
         Response::json(200, &Value::Object(document))
     }
 
@@ -111,7 +116,7 @@ impl Zendesk {
                 "cursor pagination is not supported by this endpoint",
             );
         }
-        let indexed = self.clock.visible_second(Duration::from_secs(120));
+        let indexed = self.indexed_second();
         let external_id = request.parameter("external_id");
         let query = request.parameter("query").unwrap_or_default();
         let users = self.state.users.values().filter(|user| {
