@@ -174,6 +174,7 @@ impl Run {
             limit: self.limit,
             only: self.only.clone(),
             flows: self.flow.clone(),
+            publish: None,
             full: self.full,
             yes: self.yes,
             snapshots: self.snapshots(),

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use super::Resolver;
-use super::outcome::{Cell, Coverage, FallbackUsed, Mapped, Outcome, Reject};
+use super::outcome::{Cell, Coverage, FallbackUsed, Mapped, Outcome, RefusedAs, RefusedRow, Reject};
 use super::reads;
 use super::reference::Answer;
 use super::row::{Context, Effects, Stop, Stopped};
@@ -40,6 +40,8 @@ pub struct Mapper<'p> {
     privacy: Vec<PrivacyKind>,
     /// Rows whose value nothing else reads, so that it may be moved out of the record.
     movable: Vec<Option<&'p str>>,
+    /// Maps also what the flow's conditions leave out.
+    unconditional: bool,
 }
 
 impl<'p> Mapper<'p> {
@@ -99,6 +101,16 @@ impl<'p> Mapper<'p> {
             privacy: rows.iter().map(private).collect(),
             movable: rows.iter().map(|row| movable(row, &reads)).collect(),
             projection: reads.projection,
+            unconditional: false,
+        }
+    }
+
+    /// The same rules for records that are counterparts: the flow's conditions say which records start something, not
+    /// which may be compared.
+    pub fn for_counterparts(pipeline: &'p Pipeline, flow: FlowId) -> Self {
+        Mapper {
+            unconditional: true,
+            ..Mapper::new(pipeline, flow)
         }
     }
 
@@ -165,6 +177,7 @@ impl<'p> Mapper<'p> {
             fallback: None,
         };
         let mut fallbacks = Vec::new();
+        let mut refused = Vec::new();
         let mut missing = false;
         match self.prepare(
             flow,
@@ -215,6 +228,10 @@ impl<'p> Mapper<'p> {
                     }
                     Err(stop) if matches!(*stop, Stop::Missing) => missing = true,
                     Err(_) if missing => break,
+                    Err(stop) if flow.direction_of.is_some() => {
+                        cells.push(Cell::Absent);
+                        refused.extend(refused_row(index, *stop));
+                    }
                     Err(stop) => return stopped(*stop, key),
                 }
             }
@@ -233,6 +250,7 @@ impl<'p> Mapper<'p> {
             cells,
             fallbacks,
             pending: effects.pending,
+            refused,
         })
     }
 
@@ -278,7 +296,7 @@ impl<'p> Mapper<'p> {
         if self.holds(stream.deleted_when.as_ref(), "deleted_when", root)? {
             return Ok(Ready::Deleted);
         }
-        for (path, values) in &self.conditions {
+        for (path, values) in self.conditions.iter().filter(|_| !self.unconditional) {
             let values = values.as_ref().map_err(|error| failed("where", error))?;
             let nodes = path.all(root);
             let fits = match nodes.as_slice() {
@@ -321,7 +339,7 @@ impl<'p> Mapper<'p> {
     }
 
     fn passes(&self, flow: &Flow, root: &Value<'_>, trace: Option<&mut Trace>) -> Result<bool, Stopped> {
-        let Some(when) = &flow.when else {
+        let Some(when) = flow.when.as_ref().filter(|_| !self.unconditional) else {
             return Ok(true);
         };
         let passes = self.holds(Some(when), "when", root)?;
@@ -418,6 +436,18 @@ fn stopped<'r>(stop: Stop, key: String) -> Outcome<'r> {
         Stop::Filter | Stop::Absent => Outcome::Filtered { key },
         Stop::Missing => unanswered(key),
     }
+}
+
+/// What a row of a direction leaves behind when it stops; `None` where it is merely not applied.
+fn refused_row(row: usize, stop: Stop) -> Option<RefusedRow> {
+    let (as_kind, reject) = match stop {
+        Stop::Reject(reject) => (RefusedAs::Rejected, reject),
+        Stop::Skip(reject) => (RefusedAs::Skipped, reject),
+        Stop::Hold(reject) => (RefusedAs::Held, reject),
+        Stop::Wait(reject) => (RefusedAs::Waiting, reject),
+        Stop::Filter | Stop::Absent | Stop::Missing => return None,
+    };
+    Some(RefusedRow { row, as_kind, reject })
 }
 
 fn when_reads_joins(flow: &Flow) -> bool {

@@ -36,7 +36,7 @@ pub use asked::{
 pub use columns::{ColumnError, Columns};
 pub use group::{digest_values, group_key, winner};
 pub use mapper::Mapper;
-pub use outcome::{Cell, Coverage, FallbackUsed, Mapped, Outcome, Pending, Reject};
+pub use outcome::{Cell, Coverage, FallbackUsed, Mapped, Outcome, Pending, RefusedAs, RefusedRow, Reject};
 pub use payload::payload;
 pub use resolver::{Found, PendingKey, Resolution, Resolver};
 pub use shape::evaluate_shape;

@@ -67,6 +67,33 @@ pub struct Mapped<'r> {
     pub fallbacks: Vec<FallbackUsed>,
     /// Records that load creates before this one, each before those that need it.
     pub pending: Vec<Pending>,
+    /// Rows that could not be applied. Only in a direction of a two-way flow, where each row stands for itself;
+    /// elsewhere such a row decides about its record.
+    pub refused: Vec<RefusedRow>,
+}
+
+/// A row that could not be applied to a record whose other rows were.
+#[derive(Clone, Debug)]
+pub struct RefusedRow {
+    /// The row, by position.
+    pub row: usize,
+    /// What is to become of it.
+    pub as_kind: RefusedAs,
+    /// Why.
+    pub reject: Reject,
+}
+
+/// What is to become of a row that could not be applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusedAs {
+    /// It is left alone.
+    Skipped,
+    /// Its record is refused.
+    Rejected,
+    /// A person decides.
+    Held,
+    /// It waits for a record that does not exist yet.
+    Waiting,
 }
 
 /// A fallback that stands in place of what a lookup did not find.

@@ -2,29 +2,36 @@
 
 use super::Stop;
 use super::context::Context;
-use crate::compile::compiled::Flow;
+use crate::compile::compiled::{Flow, StreamRef};
 use crate::expression::Record;
 use crate::snapshot::{PastRun, Stage};
 
 /// The records that were asked for by key: `key`, `stream:key` or `connection:key`.
 pub(crate) async fn asked(context: &Context, flow: &Flow, keys: &[String]) -> Result<Vec<Record>, Stop> {
     let from = flow.from;
-    let stream = context.stream_name(from);
-    let keys: Vec<String> = keys
-        .iter()
-        .filter_map(|asked| match asked.split_once(':') {
-            Some((name, key)) if name == stream || name == context.stream(from).name => Some(key),
-            Some((name, key)) if context.pipeline.connections[from.connection].name == name => Some(key),
-            Some((name, _)) if is_a_stream(context, name) => None,
-            _ => Some(asked.as_str()),
-        })
-        .map(str::to_owned)
-        .collect();
+    let keys = asked_of(context, from, keys, true);
     let records = context.connection(from).get_many(from.stream, &keys).await?;
     if records.len() < keys.len() {
         tracing::warn!(flow = %flow.name, asked = keys.len(), found = records.len(), "Not every record that was asked for exists.");
     }
     Ok(records)
+}
+
+/// Which of the keys that were asked for are those of a stream's records. A key without a name before it is taken for one
+/// only where `assumed` says so.
+pub(crate) fn asked_of(context: &Context, stream: StreamRef, asked: &[String], assumed: bool) -> Vec<String> {
+    let full_name = context.stream_name(stream);
+    let names = [
+        full_name.as_str(),
+        &context.stream(stream).name,
+        &context.pipeline.connections[stream.connection].name,
+    ];
+    let key = |asked: &String| match asked.split_once(':') {
+        Some((name, key)) if names.contains(&name) => Some(key.to_owned()),
+        Some((name, _)) if is_a_stream(context, name) => None,
+        _ => assumed.then(|| asked.clone()),
+    };
+    asked.iter().filter_map(key).collect()
 }
 
 /// Whether the name is that of something else that the pipeline reads.

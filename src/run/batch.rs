@@ -3,10 +3,11 @@
 use jiff::Timestamp;
 
 use super::matching::Wanted;
+use crate::compile::compiled::Target;
 use crate::connector::Cursor;
 use crate::expression::{Record, Value};
-use crate::mapping::{Cell, FallbackUsed, Pending, Reject};
-use crate::state::Digest;
+use crate::mapping::{Cell, FallbackUsed, Pending, RefusedRow, Reject};
+use crate::state::{Digest, PairIntent};
 
 /// Where a batch came from, which decides how it is counted and whether its cursor moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +82,8 @@ pub(crate) struct MappedItem {
     pub(crate) fallbacks: Vec<FallbackUsed>,
     /// Records that load creates before this one.
     pub(crate) pending: Vec<Pending>,
+    /// Rows of a two-way direction that could not be applied.
+    pub(crate) refused: Vec<RefusedRow>,
     /// One for each row.
     pub(crate) digests: Vec<Option<Digest>>,
     /// Of what decides whether the record changed.
@@ -96,9 +99,46 @@ pub(crate) struct Planned {
     pub(crate) item: Item,
     /// What is to be done.
     pub(crate) decision: Decision,
+    /// What a two-way flow adds.
+    pub(crate) pair: Option<Box<PairPlan>>,
+}
+
+/// What a two-way flow adds to a decision.
+#[derive(Debug, Default)]
+pub(crate) struct PairPlan {
+    /// What the intent of its write keeps, to be settled after a crash.
+    pub(crate) intent: Option<PairIntent>,
+    /// The side that won a conflict.
+    pub(crate) winner: Option<&'static str>,
+    /// What else there is to say: conflicts, rows that wait, changes that do not travel.
+    pub(crate) remarks: Vec<String>,
 }
 
 impl Planned {
+    /// A decision about a record of a one-way flow.
+    pub(crate) fn new(item: Item, decision: Decision) -> Self {
+        Planned {
+            item,
+            decision,
+            pair: None,
+        }
+    }
+
+    /// Whether its write sends a value that load has yet to create.
+    pub(crate) fn sends_pending(&self) -> bool {
+        let Some(mapped) = self.mapped() else { return false };
+        let pending = |row: usize| matches!(mapped.cells.get(row), Some(Cell::Pending(_)));
+        match &self.decision {
+            Decision::Create => mapped.cells.iter().any(|cell| matches!(cell, Cell::Pending(_))),
+            Decision::Update(update) => update.changes.iter().any(|change| pending(change.row)),
+            Decision::UpdateAll(updates) => {
+                let changes = updates.iter().flat_map(|update| &update.changes);
+                changes.into_iter().any(|change| pending(change.row))
+            }
+            _ => false,
+        }
+    }
+
     /// The values, for decisions that write.
     pub(crate) fn mapped(&self) -> Option<&MappedItem> {
         match &self.item.outcome {
@@ -121,6 +161,15 @@ pub(crate) enum Decision {
     Delete {
         /// Its key.
         target: String,
+    },
+    /// Write fixed values into the sink's record, because its counterpart was deleted.
+    Set {
+        /// Its key.
+        target: String,
+        /// The record as it was just read.
+        before: Value<'static>,
+        /// What is written.
+        fields: Vec<(Target, Value<'static>)>,
     },
     /// End the link and leave a tombstone.
     Unlink {
@@ -166,6 +215,7 @@ impl Decision {
             Decision::Create => "create",
             Decision::Update(_) | Decision::UpdateAll(_) => "update",
             Decision::Delete { .. } => "delete",
+            Decision::Set { .. } => "update",
             Decision::Unlink { .. } => "unlink",
             Decision::Unchanged { .. } => "unchanged",
             Decision::Filtered => "filtered",
@@ -181,7 +231,11 @@ impl Decision {
     pub(crate) fn writes(&self) -> bool {
         matches!(
             self,
-            Decision::Create | Decision::Update(_) | Decision::UpdateAll(_) | Decision::Delete { .. }
+            Decision::Create
+                | Decision::Update(_)
+                | Decision::UpdateAll(_)
+                | Decision::Delete { .. }
+                | Decision::Set { .. }
         )
     }
 }

@@ -76,11 +76,14 @@ impl Context {
         format!("{}.{}", connection.name, self.stream(stream).name)
     }
 
-    /// A flow in state.
+    /// A flow in state; the directions of a two-way flow share its place there.
     pub(crate) fn flow_ref<'a>(&'a self, flow: &'a Flow) -> FlowRef<'a> {
+        let two_way = flow
+            .direction_of
+            .and_then(|direction| self.pipeline.two_way.get(direction.two_way));
         FlowRef {
             pipeline: &self.pipeline.name,
-            flow: &flow.name,
+            flow: two_way.map_or(flow.name.as_str(), |two_way| two_way.name.as_str()),
         }
     }
 

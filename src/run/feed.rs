@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::Stop;
 use super::batch::{Batch, Origin};
 use super::context::Context;
+use super::shared::Reading;
 use super::spool::SpoolReader;
 use crate::compile::compiled::{FlowId, StreamRef};
 use crate::connector::{Cursor, ReadRequest, Reader};
@@ -45,12 +46,24 @@ impl Feed {
         }
     }
 
-    /// The same, kept for the flows that read this stream later.
-    pub(crate) fn kept_as(self, stream: StreamRef) -> Self {
-        Feed {
-            kept_as: Some(stream),
-            ..self
-        }
+    /// What a stream has beyond a flow's cursor: read, or replayed from what an earlier flow of this run read. The flag
+    /// says that it is read although others read it too, from somewhere else.
+    pub(crate) fn stream(
+        context: &Context,
+        stream: StreamRef,
+        request: ReadRequest,
+    ) -> Result<(Self, bool), Stop> {
+        Ok(match context.shared.next_reader(stream, &request)? {
+            Reading::Replayed(reader) => (Feed::spool(reader), false),
+            Reading::Itself { spooled } => {
+                let reader = context.connection(stream).read(stream.stream, request);
+                let feed = Feed {
+                    kept_as: spooled.then_some(stream),
+                    ..Feed::pages(reader, context.options.limit)
+                };
+                (feed, !spooled)
+            }
+        })
     }
 
     /// Records that were read already. Batches are numbered after `number`.

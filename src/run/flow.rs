@@ -13,7 +13,6 @@ use super::guard::{CHANGED, DELETED, check_rejects, guard_of, refusal};
 use super::load::{Loaded, Loader};
 use super::plan::Planner;
 use super::record::{CursorMoves, Recorder, count_decision};
-use super::shared::Reading;
 use super::spool::Spool;
 use super::transform::{Transformed, mapped_ahead, transform};
 use super::{FlowSummary, Stop};
@@ -178,15 +177,9 @@ impl FlowRun {
             .and_then(|cursor| serde_json::to_string(cursor).ok());
         self.cursors.1.clone_from(&self.cursors.0);
         let from = self.flow().from;
-        Ok(match self.context.shared.next_reader(from, &request)? {
-            Reading::Replayed(reader) => Feed::spool(reader),
-            Reading::Itself { spooled } => {
-                self.alone = !spooled;
-                let reader = self.context.connection(from).read(from.stream, request);
-                let feed = Feed::pages(reader, self.context.options.limit);
-                if spooled { feed.kept_as(from) } else { feed }
-            }
-        })
+        let (feed, alone) = Feed::stream(&self.context, from, request)?;
+        self.alone = alone;
+        Ok(feed)
     }
 
     /// Brings the cursor in step with that of the flow which read the stream first, so that they read together from now on.
@@ -380,7 +373,7 @@ impl FlowRun {
     }
 
     /// Runs this flow over the children of its parent's records.
-    async fn run_children(&mut self, parents: &[Record]) -> Result<(), Stop> {
+    pub(crate) async fn run_children(&mut self, parents: &[Record]) -> Result<(), Stop> {
         let mut request = ReadRequest::default();
         for parent in parents {
             match parent.value() {

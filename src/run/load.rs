@@ -15,7 +15,7 @@ use super::batch::{Decision, Planned, Update};
 use super::context::Context;
 use super::plan::{Planner, frozen_decision};
 use super::reference::References;
-use crate::compile::compiled::{Flow, FlowId};
+use crate::compile::compiled::{Flow, FlowId, Target};
 use crate::connector::{ConnectorError, Operation, Prepared, WriteIntent, WriteOutcome};
 use crate::expression::Value;
 use crate::mapping::{Cell, Reject, payload};
@@ -41,6 +41,10 @@ pub(crate) struct Effect {
     pub(crate) unfinished: bool,
     /// Intents whose outcome is not known: they stay open.
     pub(crate) open: Vec<Uuid>,
+    /// The sink's record as the last write was answered.
+    pub(crate) returned: Option<Value<'static>>,
+    /// It lost a race, and its flow decides anew.
+    pub(crate) raced: bool,
 }
 
 /// One write that was made.
@@ -98,6 +102,8 @@ struct Job {
     target: Option<String>,
     rows: Vec<usize>,
     before: Option<Value<'static>>,
+    /// Values that no row made.
+    fixed: Vec<(Target, Value<'static>)>,
 }
 
 /// A write whose exact bytes are known.
@@ -112,6 +118,7 @@ pub(crate) struct Loader<'c> {
     context: &'c Context,
     flow_id: FlowId,
     flow: &'c Flow,
+    leaves_races: bool,
 }
 
 impl<'c> Loader<'c> {
@@ -121,6 +128,15 @@ impl<'c> Loader<'c> {
             context,
             flow_id: flow,
             flow: &context.pipeline.flows[flow],
+            leaves_races: false,
+        }
+    }
+
+    /// A loader of a direction of a two-way flow: a lost race is decided anew by who knows both sides.
+    pub(crate) fn of_direction(context: &'c Context, flow: FlowId) -> Self {
+        Loader {
+            leaves_races: true,
+            ..Loader::new(context, flow)
         }
     }
 
@@ -137,6 +153,8 @@ impl<'c> Loader<'c> {
                 target: None,
                 unfinished: false,
                 open: Vec::new(),
+                returned: None,
+                raced: false,
             })
             .collect();
         let mut todo: Vec<usize> = (0..effects.len())
@@ -156,7 +174,12 @@ impl<'c> Loader<'c> {
             self.put_intents(&ready, &effects)?;
             let (again, stopped) = self.execute(ready, &mut effects, &mut settled).await;
             stop = stop.or(stopped);
-            todo = if round < MOST_ROUNDS {
+            todo = if self.leaves_races {
+                for position in again {
+                    effects[position].raced = true;
+                }
+                Vec::new()
+            } else if round < MOST_ROUNDS {
                 self.decide_again(again, &mut effects).await?
             } else {
                 for position in again {
@@ -180,17 +203,27 @@ impl<'c> Loader<'c> {
     }
 
     fn jobs(&self, position: usize, planned: &Planned) -> Vec<Job> {
+        let without_rows = match &planned.decision {
+            Decision::Delete { target } => Some((Operation::Delete, target, None, Vec::new())),
+            Decision::Set {
+                target,
+                before,
+                fields,
+            } => Some((Operation::Update, target, Some(before.clone()), fields.clone())),
+            _ => None,
+        };
+        if let Some((operation, target, before, fixed)) = without_rows {
+            return vec![Job {
+                position,
+                operation,
+                target: Some(target.clone()),
+                rows: Vec::new(),
+                before,
+                fixed,
+            }];
+        }
         let Some(mapped) = planned.mapped() else {
-            return match &planned.decision {
-                Decision::Delete { target } => vec![Job {
-                    position,
-                    operation: Operation::Delete,
-                    target: Some(target.clone()),
-                    rows: Vec::new(),
-                    before: None,
-                }],
-                _ => Vec::new(),
-            };
+            return Vec::new();
         };
         let update = |update: &Update| Job {
             position,
@@ -198,6 +231,7 @@ impl<'c> Loader<'c> {
             target: Some(update.target.clone()),
             rows: update.changes.iter().map(|change| change.row).collect(),
             before: Some(update.before.clone()),
+            fixed: Vec::new(),
         };
         match &planned.decision {
             Decision::Create => vec![Job {
@@ -206,6 +240,7 @@ impl<'c> Loader<'c> {
                 target: None,
                 rows: super::decide::created(&self.flow.rows, &mapped.cells),
                 before: None,
+                fixed: Vec::new(),
             }],
             Decision::Update(one) => vec![update(one)],
             Decision::UpdateAll(all) => all.iter().map(update).collect(),
@@ -235,6 +270,7 @@ impl<'c> Loader<'c> {
             }
             for job in self.jobs(position, &effect.planned) {
                 let mut values = Vec::with_capacity(job.rows.len());
+                values.extend(job.fixed.iter().map(|(target, value)| (target, value.clone())));
                 if let Some(mapped) = effect.planned.mapped() {
                     for &row in &job.rows {
                         let (Some(rule), Some(cell)) = (self.flow.rows.get(row), mapped.cells.get(row))
@@ -290,9 +326,9 @@ impl<'c> Loader<'c> {
                 key: one.job.target.clone(),
                 source_key: planned.item.key.clone(),
                 request,
-                baseline: self.baseline(planned, None),
-                pair: None,
+                baseline: self.baseline(planned, None).filter(|_| planned.pair.is_none()),
                 create: None,
+                pair: planned.pair.as_ref().and_then(|pair| pair.intent.clone()),
                 first_sent: now,
                 job: None,
                 run: self.context.run,
@@ -360,11 +396,12 @@ impl<'c> Loader<'c> {
         let refusal = match outcome {
             WriteOutcome::Written {
                 key,
+                record,
                 status,
                 attempts,
                 latency,
-                ..
             } => {
+                effect.returned = record;
                 written.target = written.target.or(key);
                 (written.status, written.attempts, written.latency) = (status, attempts, latency);
                 effect.target = written.target.clone();

@@ -94,14 +94,14 @@ async fn missing(
     Ok(suspects
         .into_iter()
         .zip(sequence..)
-        .map(|((key, target), sequence)| Planned {
-            item: Item {
+        .map(|((key, target), sequence)| {
+            let item = Item {
                 key,
                 sequence,
                 record: Record::new(bytes::Bytes::from_static(b"null")),
                 outcome: ItemOutcome::Deleted,
-            },
-            decision: Decision::Delete { target },
+            };
+            Planned::new(item, Decision::Delete { target })
         })
         .collect())
 }

@@ -31,6 +31,7 @@ mod spool;
 mod stop;
 mod summary;
 mod transform;
+mod two_way;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -46,7 +47,7 @@ pub use preview::{
 };
 pub use summary::{Ending, FlowSummary, Summary};
 
-use crate::compile::compiled::{Flow, FlowId, Pipeline};
+use crate::compile::compiled::{Flow, FlowId, PerSide, Pipeline, Side, StreamRef, TwoWayId};
 use crate::connector::{Connection, ConnectionContext};
 use crate::lookup::Lookups;
 use crate::mapping::privacy::Redactor;
@@ -57,6 +58,7 @@ use context::{Context, Searched};
 use flow::FlowRun;
 use shared::SharedReads;
 use stop::Stop;
+use two_way::TwoWayRun;
 
 /// Runs a pipeline. It never fails: the summary says how it ended.
 pub async fn run(
@@ -218,7 +220,7 @@ fn open(
         .collect();
     let searched = Arc::new(Searched(Arc::clone(&connections)));
     let lookups = Lookups::new(Arc::clone(&pipeline), searched, Arc::clone(&state))?;
-    let shared = SharedReads::new(reading_flows(&pipeline, &options).map(|(_, flow)| flow.from));
+    let shared = SharedReads::new(read_streams(&pipeline, &options).into_iter());
     let deadline = options.time_limit.map(|limit| std::time::Instant::now() + limit);
     Ok(Context {
         pipeline,
@@ -249,7 +251,18 @@ async fn run_flows(
         .map(|(id, _)| id)
         .collect();
     context.lookups.start(&ids).await?;
-    for (id, flow) in reading_flows(&context.pipeline, &context.options) {
+    for unit in units(&context.pipeline, &context.options) {
+        let id = match unit {
+            Unit::Flow(id) => id,
+            Unit::TwoWay(id) => {
+                let mut running = TwoWayRun::new(Arc::clone(context), id);
+                let result = running.run().await;
+                collect_two_way(context, running, summary, cursors);
+                result?;
+                continue;
+            }
+        };
+        let flow = &context.pipeline.flows[id];
         let mut running = FlowRun::new(Arc::clone(context), id);
         let result = running.run().await;
         collect(context, flow, running, summary, cursors);
@@ -258,25 +271,96 @@ async fn run_flows(
     Ok(())
 }
 
-/// The flows that the run was asked for.
+/// What a run works through, in the order of the pipeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unit {
+    /// A one-way flow that reads its stream by itself.
+    Flow(FlowId),
+    /// A two-way flow.
+    TwoWay(TwoWayId),
+}
+
+/// The flows that the run was asked for, directions of two-way flows included.
 fn chosen_flows<'p>(
     pipeline: &'p Pipeline,
     options: &'p RunOptions,
 ) -> impl Iterator<Item = (FlowId, &'p Flow)> {
-    let chosen = |flow: &Flow| options.flows.is_empty() || options.flows.contains(&flow.name);
+    let name = |flow: &'p Flow| {
+        let two_way = flow
+            .direction_of
+            .and_then(|direction| pipeline.two_way.get(direction.two_way));
+        two_way.map_or(flow.name.as_str(), |two_way| two_way.name.as_str())
+    };
     pipeline
         .flows
         .iter()
         .enumerate()
-        .filter(move |(_, flow)| chosen(flow))
+        .filter(move |(_, flow)| options.chooses(name(flow)))
 }
 
-/// Those that read their stream by themselves; the others are led by their parents.
-fn reading_flows<'p>(
-    pipeline: &'p Pipeline,
-    options: &'p RunOptions,
-) -> impl Iterator<Item = (FlowId, &'p Flow)> {
-    chosen_flows(pipeline, options).filter(|(_, flow)| flow.of.is_none())
+/// What reads a stream by itself; the others are led by their parents.
+fn units(pipeline: &Pipeline, options: &RunOptions) -> Vec<Unit> {
+    let mut units = Vec::new();
+    for (id, flow) in chosen_flows(pipeline, options) {
+        if flow.of.is_some() {
+            continue;
+        }
+        let unit = match flow.direction_of {
+            Some(direction) => Unit::TwoWay(direction.two_way),
+            None => Unit::Flow(id),
+        };
+        if !units.contains(&unit) {
+            units.push(unit);
+        }
+    }
+    units
+}
+
+/// The streams that the units read, each as often as it is read.
+fn read_streams(pipeline: &Pipeline, options: &RunOptions) -> Vec<StreamRef> {
+    let mut streams = Vec::new();
+    for unit in units(pipeline, options) {
+        match unit {
+            Unit::Flow(id) => streams.push(pipeline.flows[id].from),
+            Unit::TwoWay(id) => {
+                let way = &pipeline.two_way[id];
+                let read = Side::BOTH
+                    .into_iter()
+                    .filter(|side| way.direction.writes(side.other()));
+                streams.extend(read.map(|side| way.streams[side]));
+            }
+        }
+    }
+    streams
+}
+
+fn collect_two_way(
+    context: &Context,
+    running: TwoWayRun,
+    summary: &mut Summary,
+    cursors: &mut Vec<CursorMove>,
+) {
+    let way = running.way();
+    let parse = |text: Option<String>| text.and_then(|text| serde_json::from_str(&text).ok());
+    for side in Side::BOTH {
+        let (before, after) = running.cursors[side].clone();
+        cursors.push(CursorMove {
+            flow: way.name.clone(),
+            stream: context.stream_name(way.streams[side]),
+            before: parse(before),
+            after: parse(after),
+        });
+    }
+    let PerSide { remote, local } = running.summaries;
+    summary.flows.extend([local, remote]);
+    let PerSide { remote, local } = running.readers;
+    for reader in remote.into_iter().chain(local) {
+        let flow = &context.pipeline.flows[reader.id];
+        collect(context, flow, reader, summary, cursors);
+    }
+    for child in running.children {
+        collect_two_way(context, child, summary, cursors);
+    }
 }
 
 fn collect(

@@ -14,6 +14,8 @@ pub struct RunOptions {
     pub only: Vec<String>,
     /// Only these flows; none named: all.
     pub flows: Vec<String>,
+    /// Records of a two-way flow that are to get a counterpart although the flow's own condition does not hold.
+    pub publish: Option<Publish>,
     /// Read everything again, although there are cursors.
     pub full: bool,
     /// What the flows' guards would stop is meant.
@@ -30,4 +32,27 @@ pub struct RunOptions {
     pub time_limit: Option<Duration>,
     /// How many batches are mapped at the same time.
     pub workers: usize,
+}
+
+/// Records that a person asked to be created on the other side.
+#[derive(Clone, Debug)]
+pub struct Publish {
+    /// The two-way flow.
+    pub flow: String,
+    /// Keys of the records that exist.
+    pub keys: Vec<String>,
+}
+
+impl RunOptions {
+    /// Whether a flow is to be run.
+    pub(crate) fn chooses(&self, flow: &str) -> bool {
+        self.flows.is_empty() || self.flows.iter().any(|chosen| chosen == flow)
+    }
+
+    /// Whether a record is to be created on the other side, as a person asked.
+    pub(crate) fn publishes(&self, flow: &str, key: &str) -> bool {
+        self.publish
+            .as_ref()
+            .is_some_and(|publish| publish.flow == flow && publish.keys.iter().any(|asked| asked == key))
+    }
 }

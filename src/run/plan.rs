@@ -71,7 +71,7 @@ impl<'c> Planner<'c> {
         Ok(items
             .into_iter()
             .zip(decisions)
-            .filter_map(|(item, decision)| decision.map(|decision| Planned { item, decision }))
+            .filter_map(|(item, decision)| decision.map(|decision| Planned::new(item, decision)))
             .collect())
     }
 
@@ -438,7 +438,7 @@ impl<'c> Planner<'c> {
     }
 
     /// Applies the flow's `require` to a decision that would write.
-    fn required(
+    pub(crate) fn required(
         &self,
         item: &Item,
         mapped: &MappedItem,

@@ -215,6 +215,7 @@ fn run_options(options: &PreviewOptions) -> RunOptions {
         limit: None,
         only: Vec::new(),
         flows: Vec::new(),
+        publish: None,
         full: true,
         yes: false,
         snapshots: options.snapshots.clone(),

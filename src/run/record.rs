@@ -6,11 +6,11 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
-use super::batch::{Batch as Head, Decision, Origin, Update};
+use super::batch::{Batch as Head, Decision, Item, Origin, Update};
 use super::context::Context;
 use super::load::{Effect, Loaded, Loader};
-use super::{FlowSummary, Stop};
-use crate::compile::compiled::{Flow, FlowId};
+use super::{FlowSummary, Stop, decide};
+use crate::compile::compiled::{Flow, FlowId, Target};
 use crate::connector::{Cursor, Operation};
 use crate::expression::{Map, Record, Value};
 use crate::mapping::{Cell, Reject};
@@ -59,7 +59,10 @@ impl<'c> Recorder<'c> {
         summary: &mut FlowSummary,
     ) -> Result<(), Stop> {
         let at = Timestamp::now();
-        self.journal(head, loaded, at)?;
+        self.journal(head.number, loaded, at)?;
+        if let Some(writer) = &self.context.writer {
+            writer.sync()?;
+        }
         let mut batch = Batch::new(self.context.flow_ref(self.flow), self.context.run, at);
         batch.intents_settled.clone_from(&loaded.settled);
         batch.created.clone_from(&loaded.references.created);
@@ -154,23 +157,37 @@ impl<'c> Recorder<'c> {
                 return;
             }
         };
-        batch.queue_put.push(QueueItem {
+        let item = self.queue_item(kind, key.clone(), reject, &planned.item, attempts, batch.at);
+        batch.queue_put.push(item);
+    }
+
+    /// What the queue keeps of a record, under this key.
+    pub(crate) fn queue_item(
+        &self,
+        kind: QueueKind,
+        key: String,
+        reject: &Reject,
+        item: &Item,
+        attempts: &HashMap<String, u32>,
+        at: Timestamp,
+    ) -> QueueItem {
+        QueueItem {
             kind,
-            key: key.clone(),
             field: reject.field.clone(),
             rule: reject.rule.clone(),
             code: reject.code.to_owned(),
             reason: reject.message.clone(),
             value: reject.value.clone(),
-            record: kept(self.context, self.flow_id, &planned.item.record),
-            attempts: attempts.get(key).copied().unwrap_or(0) + 1,
-            first_seen: batch.at,
-            last_seen: batch.at,
-            sequence,
+            record: kept(self.context, self.flow_id, &item.record),
+            attempts: attempts.get(&key).copied().unwrap_or(0) + 1,
+            key,
+            first_seen: at,
+            last_seen: at,
+            sequence: item.sequence,
             run: self.context.run,
             waits_for: reject.waits_for.clone().map(|(flow, key)| WaitsFor { flow, key }),
             held_rows: Vec::new(),
-        });
+        }
     }
 
     /// Links, baselines and fallbacks of a record that needs no queue.
@@ -226,13 +243,13 @@ impl<'c> Recorder<'c> {
         }
     }
 
-    /// Rows of `planned`, `loaded` and `rejected`.
-    fn journal(&self, head: &Head, loaded: &Loaded, at: Timestamp) -> Result<(), Stop> {
+    /// Appends rows of `planned`, `loaded` and `rejected`, to be synced before the commit that they prove.
+    pub(crate) fn journal(&self, number: u32, loaded: &Loaded, at: Timestamp) -> Result<(), Stop> {
         let Some(writer) = &self.context.writer else {
             return Ok(());
         };
         let keep = self.context.pipeline.snapshots;
-        let (run, flow, number) = (self.context.run, self.flow.name.as_str(), u64::from(head.number));
+        let (run, flow, number) = (self.context.run, self.flow.name.as_str(), u64::from(number));
         let mut planned_rows = PlannedRows::new(run, flow, number);
         let mut loaded_rows = LoadedRows::new(run, flow, number);
         let mut rejected_rows = RejectedRows::new(run, flow, number);
@@ -294,7 +311,6 @@ impl<'c> Recorder<'c> {
                 writer.append(&rows)?;
             }
         }
-        writer.sync()?;
         Ok(())
     }
 
@@ -302,8 +318,14 @@ impl<'c> Recorder<'c> {
         let decision = &effect.planned.decision;
         let mut changed = Vec::new();
         let (mut before, mut after) = (None, None);
-        if let (Decision::Update(update), Some(mapped)) = (decision, effect.planned.mapped()) {
-            let (old, new) = self.before_and_after(update, &mapped.cells, &mut changed);
+        let values = match (decision, effect.planned.mapped()) {
+            (Decision::Update(update), Some(mapped)) => {
+                Some(self.before_and_after(update, &mapped.cells, &mut changed))
+            }
+            (Decision::Set { before, fields, .. }, _) => Some(self.set_values(before, fields, &mut changed)),
+            _ => None,
+        };
+        if let Some((old, new)) = values {
             before = Some(old.to_json());
             after = Some(new.to_json());
         }
@@ -317,13 +339,15 @@ impl<'c> Recorder<'c> {
             }
             _ => Vec::new(),
         };
+        let pair = effect.planned.pair.as_deref();
+        let remarks = pair.map(|pair| pair.remarks.join("; "));
         let reason = match decision {
             Decision::Skipped(reject)
             | Decision::Rejected(reject)
             | Decision::Held(reject)
             | Decision::Waiting(reject) => Some(reject.message.as_str()),
             Decision::Unlink { reason, .. } => Some(*reason),
-            _ => None,
+            _ => remarks.as_deref().filter(|remarks| !remarks.is_empty()),
         };
         rows.push(
             head,
@@ -333,7 +357,7 @@ impl<'c> Recorder<'c> {
                 fallback_fields: &fallbacks,
                 before: before.as_deref(),
                 after: after.as_deref(),
-                winner: None,
+                winner: pair.and_then(|pair| pair.winner),
                 reason,
             },
         );
@@ -365,8 +389,28 @@ impl<'c> Recorder<'c> {
         (Value::Map(before), Value::Map(after))
     }
 
+    /// The same for values that no rule made.
+    fn set_values(
+        &self,
+        old: &Value<'static>,
+        fields: &[(Target, Value<'static>)],
+        changed: &mut Vec<String>,
+    ) -> (Value<'static>, Value<'static>) {
+        let redactor = &self.context.redactors[self.flow_id];
+        let (mut before, mut after) = (Map::default(), Map::default());
+        for (target, value) in fields {
+            let name = &target.name;
+            changed.push(name.clone());
+            before.insert(
+                name.clone(),
+                redactor.redact_target(name, decide::at(old, &target.segments)),
+            );
+            after.insert(name.clone(), redactor.redact_target(name, value));
+        }
+        (Value::Map(before), Value::Map(after))
+    }
+
     fn count(&self, head: &Head, loaded: &Loaded, summary: &mut FlowSummary) {
-        let counters = self.context.counters(self.flow_id);
         let total = loaded.effects.len() as u64;
         match head.origin {
             Origin::Queue => summary.retried += total,
@@ -374,6 +418,14 @@ impl<'c> Recorder<'c> {
         }
         for effect in &loaded.effects {
             count_decision(&effect.planned.decision, effect.unfinished, summary);
+        }
+        self.count_writes(loaded, summary);
+    }
+
+    /// Counts what was written, whosever records asked for it.
+    pub(crate) fn count_writes(&self, loaded: &Loaded, summary: &mut FlowSummary) {
+        let counters = self.context.counters(self.flow_id);
+        for effect in &loaded.effects {
             for write in effect.writes.iter().filter(|write| write.error.is_none()) {
                 summary.writes += 1;
                 if write.operation == Operation::Update {
@@ -399,7 +451,7 @@ impl<'c> Recorder<'c> {
             *summary.references_created.entry(lookup.clone()).or_default() += count;
             summary.writes += count;
         }
-        counters.load.records.add(total);
+        counters.load.records.add(loaded.effects.len() as u64);
         counters.load.batches.add(1);
     }
 }
@@ -420,7 +472,7 @@ pub(crate) fn count_decision(decision: &Decision, unfinished: bool, summary: &mu
     let counter = match decision {
         _ if unfinished => &mut summary.unfinished,
         Decision::Create => &mut summary.created,
-        Decision::Update(_) | Decision::UpdateAll(_) => &mut summary.updated,
+        Decision::Update(_) | Decision::UpdateAll(_) | Decision::Set { .. } => &mut summary.updated,
         Decision::Delete { .. } => &mut summary.deleted,
         Decision::Unlink { reason, .. } if *reason == "deleted in the source" => &mut summary.deleted,
         Decision::Unlink { .. } | Decision::Skipped(_) => &mut summary.skipped,

@@ -95,7 +95,7 @@ impl References {
         planned: &[Planned],
         settled: &mut Vec<Uuid>,
     ) -> Result<Option<Stop>, Stop> {
-        for one in planned.iter().filter(|one| one.decision.writes()) {
+        for one in planned.iter().filter(|one| one.sends_pending()) {
             let Some(mapped) = one.mapped() else { continue };
             // Mapping lists what a pending record itself needs before it.
             for pending in &mapped.pending {

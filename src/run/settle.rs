@@ -10,9 +10,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Stop;
 use super::context::Context;
-use crate::compile::compiled::{Flow, Stream};
+use crate::compile::compiled::{Flow, Side, Stream};
 use crate::connector::{Prepared, WriteOutcome};
-use crate::state::{Batch, Intent, LinkChange, QueueItem, QueueKind, QueuedRecord};
+use crate::state::{
+    Batch, Intent, LinkChange, PairIntent, PairKeys, QueueItem, QueueKind, QueuedRecord, SideMark,
+};
+use crate::sync::{Fingerprints, Seen};
 
 /// How long a request may still be under way after its process died.
 const LONGEST_REQUEST: Duration = Duration::from_secs(30);
@@ -42,8 +45,11 @@ pub(crate) async fn settle(context: &Context) -> Result<(), Stop> {
         };
         let mut batch = Batch::new(context.flow_ref(flow), context.run, Timestamp::now());
         batch.intents_settled.push(intent.id);
-        if intent.operation == "create" {
-            settle_create(context, flow, &intent, &mut batch).await?;
+        match (intent.operation.as_str(), &intent.pair) {
+            ("create", _) => settle_create(context, flow, &intent, &mut batch).await?,
+            ("update", Some(pair)) => settle_pair(context, flow, pair, &mut batch).await?,
+            // The cursor never moved past the record: it is read again and compared.
+            _ => {}
         }
         context.state.commit(&batch)?;
     }
@@ -79,6 +85,11 @@ async fn settle_create(
     if prepared.idempotency_key.is_some() && remembered {
         match context.connections[connection].execute(&prepared).await {
             WriteOutcome::Written { key: Some(key), .. } => {
+                if let Some(pair) = &intent.pair {
+                    let mut pair = pair.clone();
+                    pair.keys[pair.to] = Some(key);
+                    return settle_pair(context, flow, &pair, batch).await;
+                }
                 match (&intent.create, &intent.baseline) {
                     (Some(claim), _) => batch.created.push(crate::state::Created {
                         claim: claim.clone(),
@@ -137,6 +148,66 @@ async fn settle_create(
             .baselines
             .push((intent.source_key.clone(), baseline.clone()));
     }
+    Ok(())
+}
+
+/// Reads the record that was to be written, and moves the rows of its pair that show what was sent, as the answer would
+/// have.
+async fn settle_pair(
+    context: &Context,
+    flow: &Flow,
+    intent: &PairIntent,
+    batch: &mut Batch,
+) -> Result<(), Stop> {
+    let way = flow
+        .direction_of
+        .and_then(|direction| context.pipeline.two_way.get(direction.two_way));
+    let (Some(way), Some(remote), Some(local)) = (way, &intent.keys.remote, &intent.keys.local) else {
+        return Ok(());
+    };
+    let stream = way.streams[intent.to];
+    let Some(key) = &intent.keys[intent.to] else {
+        return Ok(());
+    };
+    let sequence = context.state.next_sequence(1)?;
+    let Some(record) = context.connection(stream).get(stream.stream, key).await? else {
+        return Ok(());
+    };
+    let view = record
+        .value()
+        .map_err(|error| Stop::Internal(format!("a record of the sink cannot be read: {error}")))?;
+    let fingerprints = Fingerprints::new(context.digester.clone());
+    let shown = |name: &String| {
+        let row = way.rows.iter().find(|row| row.name == *name)?;
+        let value = row.fields[intent.to].as_ref()?.one(&view)?;
+        Some(fingerprints.seen(value))
+    };
+    let present: Vec<Option<Seen>> = intent.before.names.iter().map(shown).collect();
+    let mark = SideMark {
+        sequence,
+        version: way.changed_at[intent.to]
+            .as_ref()
+            .and_then(|path| path.one(&view)?.key_text()),
+        own_write: false,
+    };
+    let flow_ref = context.flow_ref(flow);
+    let stored = context
+        .state
+        .pairs(flow_ref, Side::Remote, &[remote.as_str()])?
+        .remove(remote);
+    let linked = stored.as_ref().is_some_and(|stored| !stored.tombstone);
+    let baseline = crate::sync::settle(stored.and_then(|stored| stored.baseline), intent, mark, &present);
+    if !linked {
+        batch.links.push(LinkChange::Put {
+            source: remote.clone(),
+            target: local.clone(),
+        });
+    }
+    let keys = PairKeys {
+        remote: remote.clone(),
+        local: local.clone(),
+    };
+    batch.pairs.push((keys, baseline));
     Ok(())
 }
 

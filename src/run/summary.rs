@@ -95,6 +95,14 @@ pub struct FlowSummary {
     pub waiting: u64,
     /// Read, but not decided when the run ended early.
     pub unfinished: u64,
+    /// Rows of a two-way flow that both sides had changed.
+    pub conflicts: u64,
+    /// Rows of a two-way flow that were compared for the first time and differed.
+    pub first_links: u64,
+    /// Changes that a two-way flow's rules do not let travel.
+    pub not_carried: u64,
+    /// Fields that a system answered with another value than it was sent.
+    pub altered: u64,
     /// Requests that changed a system, those for records that lookups created included.
     pub writes: u64,
     /// Fields changed by updates.

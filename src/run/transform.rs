@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
 
-use super::batch::{Batch, Item, ItemOutcome, MappedItem};
+use super::batch::{Batch, Item, ItemOutcome, MappedItem, Origin};
 use super::context::Context;
 use super::feed::Feed;
 use super::matching::wanted;
@@ -87,7 +87,9 @@ pub(crate) async fn transform(
     let head = Arc::new(head);
     let (shared, mapped_head) = (Arc::clone(&context), Arc::clone(&head));
     let mapped = until_answered(&context, flow, move |answers| {
-        map_all(&shared, flow, &mapped_head, (&records, &losers), answers, kept)
+        let mapper = Mapper::new(&shared.pipeline, flow);
+        let batch = (flow, &*mapped_head, &*records, &*losers);
+        map_all(&shared, &mapper, batch, answers, kept)
     })
     .await?;
     let (items, coverage, rows) = mapped?;
@@ -99,6 +101,35 @@ pub(crate) async fn transform(
         coverage,
         rows,
     })
+}
+
+/// Applies a direction's rules to records that were read as counterparts, whatever its conditions say; nothing of it is
+/// kept in snapshots. `sequence` is their observation's number.
+pub(crate) async fn transform_counterparts(
+    context: &Arc<Context>,
+    flow: FlowId,
+    records: Vec<Record>,
+    sequence: u64,
+) -> Result<Vec<Item>, Stop> {
+    if records.is_empty() {
+        return Ok(Vec::new());
+    }
+    let head = Batch {
+        number: 0,
+        records: Vec::new(),
+        sequence,
+        at: jiff::Timestamp::now(),
+        cursor: None,
+        origin: Origin::Asked,
+    };
+    let shared = Arc::clone(context);
+    let mapped = until_answered(context, flow, move |answers| {
+        let mapper = Mapper::for_counterparts(&shared.pipeline, flow);
+        map_all(&shared, &mapper, (flow, &head, &records, &[]), answers, false)
+    })
+    .await?;
+    let (items, _, _) = mapped?;
+    Ok(items)
 }
 
 /// Maps a batch on a thread of its own, and again each time that what it missed has been answered, until it misses
@@ -134,19 +165,17 @@ type MappedBatch = (Vec<Item>, Coverage, Vec<Rows>);
 
 fn map_all(
     context: &Context,
-    flow: FlowId,
-    head: &Batch,
-    (records, losers): (&[Record], &[bool]),
+    mapper: &Mapper<'_>,
+    (flow, head, records, losers): (FlowId, &Batch, &[Record], &[bool]),
     resolver: &BatchResolver,
     kept: bool,
 ) -> Result<MappedBatch, Stop> {
-    let mapper = Mapper::new(&context.pipeline, flow);
     let mut coverage = Coverage::new(&context.pipeline.enums);
     let mut items: Vec<Item> = Vec::with_capacity(records.len());
     let mut places: HashMap<String, usize> = HashMap::with_capacity(records.len());
     for (offset, record) in records.iter().enumerate() {
         let sequence = head.sequence + offset as u64;
-        let mut item = map_one(context, flow, &mapper, record, sequence, resolver, &mut coverage);
+        let mut item = map_one(context, flow, mapper, record, sequence, resolver, &mut coverage);
         if losers.get(offset) == Some(&true) {
             item.outcome = ItemOutcome::Duplicate;
             items.push(item);
@@ -289,6 +318,7 @@ fn map_one(
                         cells: mapped.cells.into_iter().map(Cell::into_owned).collect(),
                         fallbacks: mapped.fallbacks,
                         pending: mapped.pending,
+                        refused: mapped.refused,
                         digests,
                         whole,
                         wanted,

@@ -1,0 +1,480 @@
+//! A two-way flow: two passes over one set of pairs, remote first.
+//!
+//! A pass takes the records of its side, in batches, through the rules of the direction that leaves it; what equals its
+//! baseline needs nothing more. Of the others both sides are read by key, mapped to each other, and reconciled row by row
+//! ([`crate::sync`]). What travels is loaded through the directions, each an ordinary flow, and one transaction moves
+//! links, baselines, queue and cursor. A side is never assumed to equal its baseline, and the second pass starts when the
+//! first one's writes are committed.
+
+mod commit;
+mod gather;
+mod judge;
+mod pair;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures::TryStreamExt;
+
+use super::asked::asked_of;
+use super::batch::Origin;
+use super::context::Context;
+use super::feed::{Feed, read_request};
+use super::flow::FlowRun;
+use super::guard::check_rejects;
+use super::load::Loader;
+use super::record::Recorder;
+use super::transform::{Transformed, mapped_ahead};
+use super::{FlowSummary, Stop};
+use crate::compile::compiled::{Flow, PerSide, Side, TwoWay, TwoWayId};
+use crate::connector::ReadRequest;
+use crate::expression::Record;
+use crate::state::QueueItem;
+use commit::Commit;
+use gather::Gatherer;
+use judge::Judge;
+use pair::Pair;
+
+/// Queue items and unresolved keys are tried again in batches of this size.
+const RETRIED_AT_ONCE: usize = 500;
+/// How often a pair is decided again after a lost race.
+const MOST_ROUNDS: usize = 3;
+
+/// A two-way flow that is being run.
+pub(crate) struct TwoWayRun {
+    context: Arc<Context>,
+    id: TwoWayId,
+    /// What each direction did, by the side that it writes: its records are those of the other side.
+    pub(crate) summaries: PerSide<FlowSummary>,
+    /// The cursor of each side before and after, as JSON text.
+    pub(crate) cursors: PerSide<(Option<String>, Option<String>)>,
+    /// Two-way flows over the children of its pairs.
+    pub(crate) children: Vec<TwoWayRun>,
+    /// One-way flows over the children of one side's records, by the side that they read.
+    pub(crate) readers: PerSide<Vec<FlowRun>>,
+    batches: u32,
+    /// The side's stream is read although others read it too, from somewhere else.
+    alone: PerSide<bool>,
+    /// Records of each side of which a write's answer was lost in this run.
+    lost: PerSide<Vec<String>>,
+}
+
+impl TwoWayRun {
+    /// A flow that has done nothing yet.
+    pub(crate) fn new(context: Arc<Context>, id: TwoWayId) -> Self {
+        let way = &context.pipeline.two_way[id];
+        let flows = &context.pipeline.flows;
+        let summaries = PerSide::by(|side| FlowSummary::new(&flows[way.to[side]].name));
+        let children = (0..context.pipeline.two_way.len())
+            .filter(|child| {
+                let child = &context.pipeline.two_way[*child];
+                child.of == Some(id) && context.options.chooses(&child.name)
+            })
+            .map(|child| TwoWayRun::new(Arc::clone(&context), child))
+            .collect();
+        let reads = |side: Side| {
+            let direction = way.to[side.other()];
+            let wanted = |flow: &Flow| {
+                flow.of == Some(direction)
+                    && flow.direction_of.is_none()
+                    && context.options.chooses(&flow.name)
+            };
+            let flows = flows.iter().enumerate().filter(|(_, flow)| wanted(flow));
+            flows
+                .map(|(flow, _)| FlowRun::new(Arc::clone(&context), flow))
+                .collect()
+        };
+        let readers = PerSide::by(reads);
+        TwoWayRun {
+            context,
+            id,
+            summaries,
+            cursors: PerSide::default(),
+            children,
+            readers,
+            batches: 0,
+            alone: PerSide::default(),
+            lost: PerSide::default(),
+        }
+    }
+
+    /// The flow.
+    pub(crate) fn way(&self) -> &TwoWay {
+        &self.context.pipeline.two_way[self.id]
+    }
+
+    /// The direction that reads a side.
+    fn leaving(&self, side: Side) -> &Flow {
+        &self.context.pipeline.flows[self.way().to[side.other()]]
+    }
+
+    /// The sides whose records may travel.
+    fn sources(&self) -> impl Iterator<Item = Side> + use<> {
+        let direction = self.way().direction;
+        Side::BOTH
+            .into_iter()
+            .filter(move |side| direction.writes(side.other()))
+    }
+
+    /// Runs the flow. The summaries say what was done even when it stops early.
+    pub(crate) async fn run(&mut self) -> Result<(), Stop> {
+        let only = self.context.options.only.clone();
+        if !only.is_empty() {
+            return self.run_asked(&only).await;
+        }
+        if self.context.options.from_run.is_some() {
+            return Err(Stop::Refused(format!(
+                "flow `{}` goes both ways: an earlier run's snapshot is old for both systems and is never evidence; run it without --from-run",
+                self.way().name
+            )));
+        }
+        for side in self.sources() {
+            self.retry(side).await?;
+        }
+        for side in self.sources() {
+            let feed = self.pages(side)?;
+            self.drive(feed, side, &Retried::default()).await?;
+            self.fall_in_step(side)?;
+            self.settle_lost(side).await?;
+            let summary = &self.summaries[side.other()];
+            check_rejects(&self.leaving(side).rejects.allow, summary, true)?;
+        }
+        for child in &mut self.children {
+            Box::pin(child.run_unled()).await?;
+        }
+        Ok(())
+    }
+
+    /// The passes of a flow of children over sides that are not read along their parents.
+    async fn run_unled(&mut self) -> Result<(), Stop> {
+        for side in self.sources() {
+            self.retry(side).await?;
+            if !self.is_led(side) {
+                let feed = self.pages(side)?;
+                self.drive(feed, side, &Retried::default()).await?;
+            }
+        }
+        for child in &mut self.children {
+            Box::pin(child.run_unled()).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether a side's records are read with their parents.
+    fn is_led(&self, side: Side) -> bool {
+        self.context.stream(self.way().streams[side]).parent.is_some()
+    }
+
+    fn pages(&mut self, side: Side) -> Result<Feed, Stop> {
+        let direction = self.way().to[side.other()];
+        let request = read_request(&self.context, direction)?;
+        let before = request
+            .cursor
+            .as_ref()
+            .and_then(|cursor| serde_json::to_string(cursor).ok());
+        self.cursors[side] = (before.clone(), before);
+        let (feed, alone) = Feed::stream(&self.context, self.way().streams[side], request)?;
+        self.alone[side] = alone;
+        Ok(feed)
+    }
+
+    /// Brings a side's cursor in step with that of the flow which read its stream first.
+    fn fall_in_step(&mut self, side: Side) -> Result<(), Stop> {
+        let options = &self.context.options;
+        if !self.alone[side] || options.dry_run || options.limit.is_some() {
+            return Ok(());
+        }
+        if let Some(end) = self.context.shared.end(self.way().streams[side]) {
+            Recorder::new(&self.context, self.way().to[side.other()]).set_cursor(&end)?;
+            self.cursors[side].1 = serde_json::to_string(&end).ok();
+        }
+        Ok(())
+    }
+
+    /// Works on the records of these keys, each named with its connection or stream where both sides could be meant.
+    async fn run_asked(&mut self, asked: &[String]) -> Result<(), Stop> {
+        for side in self.sources() {
+            let keys = asked_of(
+                &self.context,
+                self.way().streams[side],
+                asked,
+                side == Side::Remote,
+            );
+            if keys.is_empty() {
+                continue;
+            }
+            let records = self.read(side, &keys).await?;
+            if records.len() < keys.len() {
+                tracing::warn!(flow = %self.way().name, side = side.name(), asked = keys.len(), found = records.len(), "Not every record that was asked for exists.");
+            }
+            self.drive(Feed::given(records, Origin::Asked, 0), side, &Retried::default())
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn read(&self, side: Side, keys: &[String]) -> Result<Vec<Record>, Stop> {
+        let stream = self.way().streams[side];
+        Ok(self
+            .context
+            .connection(stream)
+            .get_many(stream.stream, keys)
+            .await?)
+    }
+
+    /// Tries the queue's items of a side again, and the pairs in which a fallback stands, from fresh reads.
+    async fn retry(&mut self, side: Side) -> Result<(), Stop> {
+        if self.context.options.dry_run
+            || self.is_led(side) && self.context.stream(self.way().streams[side]).get.is_none()
+        {
+            return Ok(());
+        }
+        let most = self.leaving(side).rejects.retry_at_most;
+        let mut after: Option<String> = None;
+        loop {
+            self.context.may_go_on()?;
+            let items = self.context.state.queue_retryable(
+                self.context.flow_ref(self.leaving(side)),
+                Some(most),
+                after.as_deref(),
+                RETRIED_AT_ONCE,
+            )?;
+            let Some(last) = items.last() else { break };
+            after = Some(last.key.clone());
+            let mut retried = Retried::default();
+            let mut keys = Vec::new();
+            for item in items {
+                if let Some(key) = pair::key_in_queue(side, &item.key) {
+                    keys.push(key.to_owned());
+                    retried.add(item);
+                }
+            }
+            self.again(side, &keys, &retried).await?;
+        }
+        let resolved = match side {
+            Side::Remote => self.resolved().await?,
+            Side::Local => Vec::new(),
+        };
+        for keys in resolved.chunks(RETRIED_AT_ONCE) {
+            self.again(side, keys, &Retried::default()).await?;
+        }
+        Ok(())
+    }
+
+    /// Remote keys of pairs in which a fallback can be replaced by what is found now.
+    async fn resolved(&self) -> Result<Vec<String>, Stop> {
+        let found = self.context.lookups.resolved_fallbacks(&self.way().name).await?;
+        let mut keys: Vec<String> = found.into_iter().map(|fallback| fallback.source).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        Ok(keys)
+    }
+
+    async fn again(&mut self, side: Side, keys: &[String], retried: &Retried) -> Result<(), Stop> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let records = self.read(side, keys).await?;
+        self.drive(Feed::given(records, Origin::Queue, self.batches), side, retried)
+            .await
+    }
+
+    /// Takes batches of one side through the stages: some are mapped ahead while one is reconciled and loaded.
+    async fn drive(&mut self, feed: Feed, side: Side, retried: &Retried) -> Result<(), Stop> {
+        let context = Arc::clone(&self.context);
+        let ahead = context.options.workers.max(1);
+        let direction = self.way().to[side.other()];
+        let mut batches = std::pin::pin!(mapped_ahead(Arc::clone(&context), direction, feed, ahead));
+        while let Some(batch) = batches.try_next().await? {
+            context.may_go_on()?;
+            self.batches = self.batches.max(batch.head.number);
+            self.work(batch, side, retried).await?;
+            let summary = &self.summaries[side.other()];
+            check_rejects(&self.leaving(side).rejects.allow, summary, false)?;
+        }
+        Ok(())
+    }
+
+    /// One batch of one side: pairs gathered, judged, loaded and committed.
+    async fn work(&mut self, batch: Transformed, from: Side, retried: &Retried) -> Result<(), Stop> {
+        let context = Arc::clone(&self.context);
+        let way = &context.pipeline.two_way[self.id];
+        let summary = &mut self.summaries[from.other()];
+        batch.coverage.add_to(
+            &context.pipeline.enums,
+            &mut summary.enum_coverage,
+            &mut summary.unknown_values,
+        );
+        if let (Some(writer), false) = (&context.writer, context.options.dry_run) {
+            for rows in &batch.rows {
+                writer.append(rows)?;
+            }
+        }
+        let judge = Judge::new(&context, way);
+        let mut pairs = Gatherer::new(&context, &judge, from)
+            .gather(batch.items, retried)
+            .await?;
+        for pair in &mut pairs {
+            judge.judge(pair);
+        }
+        if context.options.dry_run {
+            self.count_dry(&batch.head, from, &pairs);
+            return Ok(());
+        }
+        let mut commit = Commit::new(&context, way, from, batch.head, retried);
+        let stop = self.load(&mut pairs, &judge, &mut commit).await?;
+        let parents = commit.finish(&pairs, stop.is_some(), &mut self.summaries)?;
+        let lost = pairs.iter().filter(|pair| pair.lost);
+        self.lost[from].extend(lost.map(|pair| pair.key().to_owned()));
+        if let Some(stop) = stop {
+            return Err(stop);
+        }
+        self.run_children(from, &parents).await?;
+        if let Some(cursor) = commit.move_cursor()? {
+            self.cursors[from].1 = Some(cursor);
+        }
+        Ok(())
+    }
+
+    /// Makes the writes of the pairs, each side's in turn; a pair that lost a race is read and judged again.
+    async fn load(
+        &mut self,
+        pairs: &mut [Pair],
+        judge: &Judge<'_>,
+        commit: &mut Commit<'_>,
+    ) -> Result<Option<Stop>, Stop> {
+        let context = Arc::clone(&self.context);
+        let way = &context.pipeline.two_way[self.id];
+        let mut stop = None;
+        for round in 1..=MOST_ROUNDS {
+            for to in Side::BOTH {
+                let (positions, planned) = judge.planned(pairs, to);
+                if planned.is_empty() {
+                    continue;
+                }
+                let loaded = Loader::of_direction(&context, way.to[to]).load(planned).await?;
+                stop = commit.loaded(judge, pairs, &positions, to, loaded, &mut self.summaries)?;
+                if stop.is_some() {
+                    return Ok(stop);
+                }
+            }
+            let raced: Vec<usize> = pairs
+                .iter()
+                .enumerate()
+                .filter(|(_, pair)| pair.raced)
+                .map(|(position, _)| position)
+                .collect();
+            if raced.is_empty() {
+                break;
+            }
+            for position in raced {
+                let Some(pair) = pairs.get_mut(position) else {
+                    continue;
+                };
+                if round == MOST_ROUNDS {
+                    pair.give_up(MOST_ROUNDS);
+                } else {
+                    Gatherer::new(&context, judge, pair.from).again(pair).await?;
+                    judge.judge(pair);
+                }
+            }
+        }
+        Ok(stop)
+    }
+
+    /// Settles the writes whose answers were lost, and judges their pairs again.
+    async fn settle_lost(&mut self, side: Side) -> Result<(), Stop> {
+        let keys = std::mem::take(&mut self.lost[side]);
+        if keys.is_empty() {
+            return Ok(());
+        }
+        super::settle::settle(&self.context).await?;
+        for keys in keys.chunks(RETRIED_AT_ONCE) {
+            let records = self.read(side, keys).await?;
+            // Each was counted as rejected; now it is a record that came twice.
+            let again = records.len() as u64;
+            let summary = &mut self.summaries[side.other()];
+            summary.duplicate += again.min(summary.rejected);
+            summary.rejected -= again.min(summary.rejected);
+            let feed = Feed::given(records, Origin::Queue, self.batches);
+            self.drive(feed, side, &Retried::default()).await?;
+        }
+        Ok(())
+    }
+
+    /// The children of a batch's records, before its cursor moves.
+    async fn run_children(&mut self, from: Side, parents: &[Record]) -> Result<(), Stop> {
+        for reader in &mut self.readers[from] {
+            reader.run_children(parents).await?;
+        }
+        for child in &mut self.children {
+            if child.sources().any(|side| side == from) && child.is_led(from) {
+                child.run_led(from, parents).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A pass over the children of these records.
+    async fn run_led(&mut self, side: Side, parents: &[Record]) -> Result<(), Stop> {
+        let mut request = ReadRequest::default();
+        for parent in parents {
+            if let Ok(value) = parent.value() {
+                request.parents.push(value.into_owned());
+            }
+        }
+        if request.parents.is_empty() {
+            return Ok(());
+        }
+        let stream = self.way().streams[side];
+        let mut reader = self.context.connection(stream).read(stream.stream, request);
+        let mut records = Vec::new();
+        while let Some(page) = reader.next().await? {
+            records.extend(page.records);
+        }
+        if let Some(path) = &self.leaving(side).order_by {
+            super::gather::sort(&mut records, path);
+        }
+        let feed = Feed::given(records, Origin::Asked, self.batches);
+        // Boxed, because children may have children of their own.
+        Box::pin(self.drive(feed, side, &Retried::default())).await
+    }
+
+    fn count_dry(&mut self, head: &super::batch::Batch, from: Side, pairs: &[Pair]) {
+        let summary = &mut self.summaries[from.other()];
+        match head.origin {
+            Origin::Queue => summary.retried += pairs.len() as u64,
+            Origin::Source | Origin::Asked | Origin::Snapshot => summary.read += pairs.len() as u64,
+        }
+        for pair in pairs {
+            super::record::count_decision(&pair.outcome(), false, summary);
+            summary.field_changes += pair.changes(from.other());
+        }
+        for pair in pairs {
+            self.summaries[from].field_changes += pair.changes(from);
+        }
+    }
+}
+
+/// What the queue knows of records that are tried again, by their keys there.
+#[derive(Debug, Default)]
+pub(crate) struct Retried {
+    /// How often each was tried.
+    attempts: HashMap<String, u32>,
+    /// What a person has chosen for held rows.
+    rulings: HashMap<String, Vec<(String, Side)>>,
+}
+
+impl Retried {
+    fn add(&mut self, item: QueueItem) {
+        let chosen = item
+            .held_rows
+            .into_iter()
+            .filter_map(|held| Some((held.row, held.ruling?)));
+        let chosen: Vec<(String, Side)> = chosen.collect();
+        if !chosen.is_empty() {
+            self.rulings.insert(item.key.clone(), chosen);
+        }
+        self.attempts.insert(item.key, item.attempts);
+    }
+}

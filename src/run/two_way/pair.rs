@@ -1,0 +1,208 @@
+//! A pair on its way through a batch: what was read of both sides, what is decided, and what came of it.
+
+use crate::compile::compiled::{PerSide, Side};
+use crate::expression::Value;
+use crate::mapping::Reject;
+use crate::run::batch::{Decision, Item, ItemOutcome, MappedItem, PairPlan};
+use crate::state::{HeldRow, PairBaseline, PairIntent};
+use crate::sync::{Bond, PairAction, Presence, Reconciled};
+
+/// One side's record as it was read.
+#[derive(Debug)]
+pub(super) struct Observed {
+    /// Its key.
+    pub(super) key: String,
+    /// Number of its observation.
+    pub(super) sequence: u64,
+    /// Read by its key, not from a list that may lag.
+    pub(super) by_key: bool,
+    /// The whole record.
+    pub(super) view: Value<'static>,
+    /// How it was found.
+    pub(super) presence: Presence,
+    /// The record and what the rules made of it for the other side; out while load has it.
+    pub(super) item: Option<Item>,
+}
+
+impl Observed {
+    /// What the rules made of it for the other side.
+    pub(super) fn mapped(&self) -> Option<&MappedItem> {
+        match self.item.as_ref().map(|item| &item.outcome) {
+            Some(ItemOutcome::Mapped(mapped)) => Some(mapped),
+            _ => None,
+        }
+    }
+}
+
+/// What goes with the decisions about a pair.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    /// The side that won a conflict.
+    pub(super) winner: Option<&'static str>,
+    /// Conflicts, changes that do not travel, and the like, for people.
+    pub(super) remarks: Vec<String>,
+    /// What the intent of each side's write keeps.
+    pub(super) intents: PerSide<Option<PairIntent>>,
+}
+
+impl Notes {
+    /// What goes with the write to one side.
+    pub(super) fn of(&self, to: Side) -> PairPlan {
+        PairPlan {
+            intent: self.intents[to].clone(),
+            winner: self.winner,
+            remarks: self.remarks.clone(),
+        }
+    }
+}
+
+/// A record that a pass brought, with its counterpart.
+#[derive(Debug)]
+pub(super) struct Pair {
+    /// The side of the record that was brought.
+    pub(super) from: Side,
+    /// Both keys, as far as they are known.
+    pub(super) keys: PerSide<Option<String>>,
+    /// Both records, as far as they were read.
+    pub(super) sides: PerSide<Option<Observed>>,
+    /// What binds them.
+    pub(super) bond: Bond,
+    /// The stored baseline.
+    pub(super) stored: Option<PairBaseline>,
+    /// Decided before any row was looked at.
+    pub(super) at_once: Option<Decision>,
+    /// What becomes of the pair as a whole.
+    pub(super) action: Option<PairAction>,
+    /// What is decided about its rows.
+    pub(super) reconciled: Option<Reconciled>,
+    /// What is to be written to each side.
+    pub(super) plan: PerSide<Option<Decision>>,
+    /// What the snapshots say beside the decision, and what intents keep.
+    pub(super) notes: Notes,
+    /// Rows that wait for a person.
+    pub(super) held_rows: Vec<HeldRow>,
+    /// Sides that a person has chosen, by row.
+    pub(super) rulings: Vec<(String, Side)>,
+    /// Rows that both sides had changed.
+    pub(super) conflicts: u64,
+    /// Rows that were compared without a baseline and differed.
+    pub(super) first_links: u64,
+    /// Changes that may not travel.
+    pub(super) not_carried: u64,
+    /// The record must wait in the queue, whatever else travels: rejected, held or waiting.
+    pub(super) queued: Option<Decision>,
+    /// What was written to each side.
+    pub(super) wrote: PerSide<Option<Decision>>,
+    /// What the store is to know of the pair.
+    pub(super) baseline: Option<PairBaseline>,
+    /// Keys that fallbacks stand for, by the side that lacks them, with the row.
+    pub(super) unresolved: Vec<(Side, usize)>,
+    /// A write lost a race.
+    pub(super) raced: bool,
+    /// The answer of a write was lost: it is settled before the run ends.
+    pub(super) lost: bool,
+    /// A write was not made because the run ends.
+    pub(super) unfinished: bool,
+}
+
+impl Pair {
+    /// A record that was brought, of which nothing else is known yet.
+    pub(super) fn new(from: Side, observed: Observed) -> Self {
+        let mut keys = PerSide::default();
+        keys[from] = Some(observed.key.clone());
+        let mut sides = PerSide::default();
+        sides[from] = Some(observed);
+        Pair {
+            from,
+            keys,
+            sides,
+            bond: Bond::Unlinked(crate::sync::Candidate::None),
+            stored: None,
+            at_once: None,
+            action: None,
+            reconciled: None,
+            plan: PerSide::default(),
+            notes: Notes::default(),
+            held_rows: Vec::new(),
+            rulings: Vec::new(),
+            conflicts: 0,
+            first_links: 0,
+            not_carried: 0,
+            queued: None,
+            wrote: PerSide::default(),
+            baseline: None,
+            unresolved: Vec::new(),
+            raced: false,
+            lost: false,
+            unfinished: false,
+        }
+    }
+
+    /// The key of the record that was brought.
+    pub(super) fn key(&self) -> &str {
+        self.keys[self.from].as_deref().unwrap_or_default()
+    }
+
+    /// Forgets what was decided, to decide anew.
+    pub(super) fn reopen(&mut self) {
+        self.action = None;
+        self.reconciled = None;
+        self.plan = PerSide::default();
+        self.notes = Notes::default();
+        self.held_rows.clear();
+        (self.conflicts, self.first_links, self.not_carried) = (0, 0, 0);
+        self.queued = None;
+        self.baseline = None;
+        self.unresolved.clear();
+        self.raced = false;
+    }
+
+    /// The record lost one race too many.
+    pub(super) fn give_up(&mut self, rounds: usize) {
+        self.raced = false;
+        self.plan = PerSide::default();
+        self.queued = Some(Decision::Rejected(Reject::new(
+            "sink",
+            "conflict",
+            format!("the record changed during each of {rounds} attempts to write it"),
+        )));
+    }
+
+    /// How many fields of a side would be changed.
+    pub(super) fn changes(&self, to: Side) -> u64 {
+        match &self.plan[to] {
+            Some(Decision::Update(update)) => update.changes.len() as u64,
+            Some(Decision::Set { fields, .. }) => fields.len() as u64,
+            _ => 0,
+        }
+    }
+
+    /// The record's one outcome, the worst of what happened to it.
+    pub(super) fn outcome(&self) -> Decision {
+        if let Some(queued) = &self.queued {
+            return queued.clone();
+        }
+        if let Some(at_once) = &self.at_once {
+            return at_once.clone();
+        }
+        let done = |side: Side| self.wrote[side].as_ref().or(self.plan[side].as_ref());
+        let (to, from) = (done(self.from.other()), done(self.from));
+        match (to, from) {
+            (Some(decision), _) | (None, Some(decision)) => decision.clone(),
+            (None, None) => Decision::Unchanged {
+                link: None,
+                baseline: false,
+            },
+        }
+    }
+}
+
+/// A record's key in the queue of a two-way flow, where keys of both sides stand beside each other.
+pub(super) fn queue_key(side: Side, key: &str) -> String {
+    format!("{}:{key}", side.name())
+}
+
+/// The key of a side's record, if the queue's key is one of that side.
+pub(super) fn key_in_queue(side: Side, key: &str) -> Option<&str> {
+    key.strip_prefix(side.name())?.strip_prefix(':')
+}
