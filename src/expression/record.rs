@@ -39,6 +39,9 @@ pub struct Place {
     pub fault: Option<Arc<str>>,
 }
 
+/// Under this name the records of a stream of children hold their parent's key.
+pub const PARENT: &str = "parent";
+
 /// What stands under the name of a join.
 #[derive(Clone, Debug)]
 pub enum Joined {

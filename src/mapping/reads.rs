@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::mapper::is_numbered;
 use crate::compile::compiled::{Alternative, Flow, Input, Row, Shape, Source, Stream, names_record};
-use crate::expression::{Path, Projection, TargetType, Template};
+use crate::expression::{PARENT, Path, Projection, TargetType, Template};
 
 /// What is read, and how often each top-level member.
 #[derive(Debug, Default)]
@@ -36,7 +36,7 @@ pub(super) fn of(flow: Option<&Flow>, stream: Option<&Stream>) -> Reads {
             reads.input(&join.input);
         }
         if flow.of.is_some() {
-            reads.name("parent");
+            reads.name(PARENT);
         }
         for row in &flow.rows {
             reads.row(row);

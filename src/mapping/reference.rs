@@ -9,7 +9,7 @@ use super::row::{Context, Effects, Made, Stop, Stopped};
 use super::trace::Trace;
 use super::{Found, PendingKey, Resolution, pending_key};
 use crate::compile::compiled::{Link, Lookup, LookupId, LookupUse, OnMany, OnNone, PrivacyKind, Row};
-use crate::expression::{Scope, Value};
+use crate::expression::{PARENT, Scope, Value};
 
 /// Records to be created may need others, this deep.
 const DEEPEST: usize = 8;
@@ -318,7 +318,7 @@ impl<'m, 'r> Context<'m, 'r> {
         let Some((parent, key)) = &self.mapper.parent else {
             return Ok(self.key.to_owned());
         };
-        let joined = self.root.get("parent").unwrap_or(&NULL);
+        let joined = self.root.get(PARENT).unwrap_or(&NULL);
         let text = match joined {
             Value::Map(_) => key.one(joined).and_then(Value::key_text),
             scalar => scalar.key_text(),

@@ -123,7 +123,7 @@ async fn feed(context: &Arc<Context>, id: FlowId, request: ReadRequest) -> Resul
     let flow = &context.pipeline.flows[id];
     let options = &context.options;
     let feed = if let Some(past) = &options.from_run {
-        Feed::given(super::asked::extracted(context, flow, past)?, Origin::Snapshot, 0)
+        Feed::given(super::asked::extracted(context, id, past)?, Origin::Snapshot, 0)
     } else if !options.only.is_empty() {
         let records = super::asked::asked(context, flow, &options.only).await?;
         Feed::given(records, Origin::Asked, 0)

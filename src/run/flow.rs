@@ -47,7 +47,9 @@ impl FlowRun {
     pub(crate) fn new(context: Arc<Context>, id: FlowId) -> Self {
         let summary = FlowSummary::new(&context.pipeline.flows[id].name);
         let wanted = |flow: &Flow| {
-            flow.of == Some(id)
+            // An earlier run's snapshot of the parents says nothing of what their children were.
+            context.options.from_run.is_none()
+                && flow.of == Some(id)
                 && (context.options.flows.is_empty() || context.options.flows.contains(&flow.name))
         };
         let flows = context.pipeline.flows.iter().enumerate();
@@ -204,7 +206,7 @@ impl FlowRun {
 
     /// Maps an earlier run's extracted records again.
     async fn run_past(&mut self, past: &str) -> Result<(), Stop> {
-        let records = super::asked::extracted(&self.context, self.flow(), past)?;
+        let records = super::asked::extracted(&self.context, self.id, past)?;
         self.drive(Feed::given(records, Origin::Snapshot, 0), &HashMap::new())
             .await
     }
@@ -212,7 +214,8 @@ impl FlowRun {
     /// Tries the queue's items again, from fresh reads.
     async fn retry_queue(&mut self) -> Result<(), Stop> {
         let from = self.flow().from;
-        if self.context.options.dry_run || !readable_by_key(&self.context, self.flow()) {
+        let parents = super::asked::parents(&self.context, self.flow());
+        if self.context.options.dry_run || parents.is_none() && !readable_by_key(&self.context, self.flow()) {
             return Ok(());
         }
         let most = self.flow().rejects.retry_at_most;
@@ -231,10 +234,24 @@ impl FlowRun {
                 .iter()
                 .map(|item: &QueueItem| (item.key.clone(), item.attempts))
                 .collect();
-            let keys: Vec<String> = items.into_iter().map(|item| item.key).collect();
-            let records = self.context.connection(from).get_many(from.stream, &keys).await?;
-            self.drive(Feed::given(records, Origin::Queue, 0), &attempts)
-                .await?;
+            match parents {
+                // Children say whose they are only when they are read with their parents.
+                Some(parents) => {
+                    let keys = super::asked::parent_keys(&items);
+                    let parents = self
+                        .context
+                        .connection(parents)
+                        .get_many(parents.stream, &keys)
+                        .await?;
+                    self.run_children(&parents, &attempts).await?;
+                }
+                None => {
+                    let keys: Vec<String> = items.into_iter().map(|item| item.key).collect();
+                    let records = self.context.connection(from).get_many(from.stream, &keys).await?;
+                    self.drive(Feed::given(records, Origin::Queue, 0), &attempts)
+                        .await?;
+                }
+            }
         }
     }
 
@@ -359,7 +376,7 @@ impl FlowRun {
             )?;
             let parents = parents(&loaded);
             for child in &mut self.children {
-                child.run_children(&parents).await?;
+                child.run_children(&parents, &HashMap::new()).await?;
             }
             recorder.move_cursor(&batch.head)?;
         }
@@ -373,7 +390,11 @@ impl FlowRun {
     }
 
     /// Runs this flow over the children of its parent's records.
-    pub(crate) async fn run_children(&mut self, parents: &[Record]) -> Result<(), Stop> {
+    pub(crate) async fn run_children(
+        &mut self,
+        parents: &[Record],
+        attempts: &HashMap<String, u32>,
+    ) -> Result<(), Stop> {
         let mut request = ReadRequest::default();
         for parent in parents {
             match parent.value() {
@@ -397,7 +418,7 @@ impl FlowRun {
         }
         let feed = Feed::given(records, Origin::Asked, self.batches);
         // Boxed, because a flow of children may have children of its own.
-        Box::pin(self.drive(feed, &HashMap::new())).await?;
+        Box::pin(self.drive(feed, attempts)).await?;
         self.check_budget(false)
     }
 

@@ -27,6 +27,7 @@ mod reference;
 mod require;
 mod settle;
 mod shared;
+mod shown;
 mod spool;
 mod stop;
 mod summary;

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::asked::past_record;
 use super::batch::{Batch, Decision, ItemOutcome, MappedItem, Origin, Planned, Update};
 use super::context::Context;
 use super::plan::Planner;
@@ -355,8 +356,7 @@ impl Previewer {
         for row in past.rows(Stage::Extracted, Some(&self.flow().name)) {
             let row = row?;
             if row.record_key == key {
-                let text = row.text("raw").unwrap_or_default().to_owned();
-                return Ok(Record::new(Bytes::from(text)));
+                return Ok(past_record(&row).unwrap_or_else(|| Record::new(Bytes::new())));
             }
         }
         Err(PreviewError::usage(format!(

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::batch::{Batch as Head, Decision, Item, Origin, Update};
 use super::context::Context;
 use super::load::{Effect, Loaded, Loader};
+use super::shown::Shown;
 use super::{FlowSummary, Stop, decide};
 use crate::compile::compiled::{Flow, FlowId, Target};
 use crate::connector::{Cursor, Operation};
@@ -456,14 +457,16 @@ impl<'c> Recorder<'c> {
     }
 }
 
-/// What the queue may keep of a record: its text, unless private members must not be kept.
+/// What the queue may keep of a record: its text, without private members. Children are kept as rules read them, because
+/// only that says whose they are.
 pub(crate) fn kept(context: &Context, flow: FlowId, record: &Record) -> QueuedRecord {
-    let text = record.received();
-    let redacted = context.redactors[flow].redact_json(text);
-    match (std::str::from_utf8(text), std::str::from_utf8(&redacted)) {
-        (Ok(text), Ok(redacted)) if text == redacted => QueuedRecord::AsReceived(text.to_owned()),
-        (_, Ok(redacted)) => QueuedRecord::Redacted(redacted.to_owned()),
-        _ => QueuedRecord::KeyOnly,
+    let Shown { raw, read, redacted } = Shown::new(&context.redactors[flow], record);
+    let child = context.pipeline.flows[flow].of.is_some();
+    let text = read.filter(|_| child).unwrap_or_else(|| raw.into_owned());
+    match String::from_utf8(text) {
+        Ok(text) if redacted => QueuedRecord::Redacted(text),
+        Ok(text) => QueuedRecord::AsReceived(text),
+        Err(_) => QueuedRecord::KeyOnly,
     }
 }
 

@@ -14,6 +14,7 @@ use super::context::Context;
 use super::feed::Feed;
 use super::matching::wanted;
 use super::one_per::survivors;
+use super::shown::Shown;
 use super::{Stop, decide};
 use crate::compile::compiled::FlowId;
 use crate::expression::{Record, Scope};
@@ -264,14 +265,13 @@ pub(crate) fn record_rows(
         u64::from(head.number),
     );
     for (record, (key, sequence)) in records.iter().zip(keys) {
-        let text = redactor.redact_json(record.received());
-        let redacted = matches!(text, std::borrow::Cow::Owned(_));
+        let shown = Shown::new(redactor, record);
         let row_head = RowHead {
             record_key: key,
             correlation_id: &context.correlation(*sequence),
             at: head.at,
         };
-        rows.push(&row_head, &text, redacted);
+        rows.push(&row_head, &shown.raw, shown.read.as_deref(), shown.redacted);
     }
     Ok(rows.finish()?)
 }

@@ -40,6 +40,14 @@ impl StoredRow {
     pub fn text(&self, column: &str) -> Option<&str> {
         self.columns.get(column)?.as_str()
     }
+
+    /// Whether a column is true.
+    pub fn flag(&self, column: &str) -> bool {
+        self.columns
+            .get(column)
+            .and_then(Value::as_bool)
+            .unwrap_or_default()
+    }
 }
 
 impl PastRun {

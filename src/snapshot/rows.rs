@@ -136,6 +136,7 @@ impl Heads {
 pub struct ExtractedRows {
     heads: Heads,
     raw: StringBuilder,
+    read: StringBuilder,
     redacted: BooleanBuilder,
 }
 
@@ -145,15 +146,17 @@ impl ExtractedRows {
         ExtractedRows {
             heads: Heads::new(run, flow, batch),
             raw: StringBuilder::new(),
+            read: StringBuilder::new(),
             redacted: BooleanBuilder::new(),
         }
     }
 
-    /// Adds a record: its text as received (bytes that are not UTF-8 are replaced), and whether private fields of it
-    /// were masked, hashed or dropped before.
-    pub fn push(&mut self, head: &RowHead<'_>, raw: &[u8], redacted: bool) {
+    /// Adds a record: its text as received (bytes that are not UTF-8 are replaced), the text that rules read where that
+    /// is another, and whether private fields of it were masked, hashed or dropped before.
+    pub fn push(&mut self, head: &RowHead<'_>, raw: &[u8], read: Option<&[u8]>, redacted: bool) {
         self.heads.push(head);
         self.raw.append_value(String::from_utf8_lossy(raw));
+        self.read.append_option(read.map(String::from_utf8_lossy));
         self.redacted.append_value(redacted);
     }
 
@@ -162,7 +165,11 @@ impl ExtractedRows {
     /// # Errors
     /// The columns do not fit together, which would be a defect of this program.
     pub fn finish(mut self) -> Result<Rows, SnapshotError> {
-        let columns: Vec<ArrayRef> = vec![Arc::new(self.raw.finish()), Arc::new(self.redacted.finish())];
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(self.raw.finish()),
+            Arc::new(self.read.finish()),
+            Arc::new(self.redacted.finish()),
+        ];
         self.heads.finish(
             Stage::Extracted,
             schema::fields(schema::own_columns(Stage::Extracted)),

@@ -144,10 +144,16 @@ const EXTRACTED: &[ColumnDescription] = &[
         "The record as received, byte for byte, except for private fields.",
     ),
     column(
+        "read",
+        Kind::Json,
+        true,
+        "The record as rules read it, where that is not `raw`: unwrapped, and with the records that came with it.",
+    ),
+    column(
         "redacted",
         Kind::Boolean,
         false,
-        "Whether private fields of `raw` were masked, hashed or dropped.",
+        "Whether private fields of the record were masked, hashed or dropped.",
     ),
 ];
 

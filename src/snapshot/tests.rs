@@ -48,7 +48,7 @@ fn planned(writer: &RunWriter, batch: u64, keys: &[&str]) {
 
 fn extracted(writer: &RunWriter, key: &str) {
     let mut rows = ExtractedRows::new(writer.run(), "tickets", 0);
-    rows.push(&head(key), b"{\"id\": 1.10}", false);
+    rows.push(&head(key), b"{\"id\": 1.10}", None, false);
     writer.append(&rows.finish().unwrap()).unwrap();
 }
 

@@ -9,6 +9,7 @@
     reason = "a test that cannot go on should panic"
 )]
 
+mod children;
 mod files;
 mod folder;
 mod interruption;

@@ -1,5 +1,7 @@
 //! What must not be told: private values in previews, credentials in anything that is written.
 
+use crosswalk::snapshot::{PastRun, Stage};
+
 use crate::rig::{PIPELINE, Rig};
 
 #[test]
@@ -51,4 +53,37 @@ fn secrets_are_in_no_byte_that_the_program_wrote() {
             assert!(!found, "a secret stands in {place}");
         }
     }
+}
+
+#[test]
+fn a_snapshot_masks_what_an_envelope_wraps() {
+    let rig = Rig::new(10);
+    rig.write(
+        "mappings/contacts.yaml",
+        r#"
+version: 1
+pipeline: contacts
+connections:
+  oro:
+    connector: oro
+    settings: {base_url: "{{ env.ORO_URL }}"}
+    auth: {oauth_client: {client_id: "{{ env.ORO_CLIENT_ID }}", client_secret: "{{ secret.ORO_CLIENT_SECRET }}"}}
+  files: {connector: file, streams: {contacts: {path: contacts.csv, key: $.id}}}
+flows:
+  contacts: {from: oro.contacts, to: files.contacts, mode: insert, fields: {id: $.id, job: $.jobTitle}}
+"#,
+    );
+    let ran = rig.run_pipeline("mappings/contacts.yaml", &[]).expect(0);
+    let run = ran.summary["run"].as_str().unwrap().parse().unwrap();
+    let past = PastRun::open(&rig.path("snapshots"), "contacts", run).unwrap();
+    let mut seen = 0;
+    for row in past.rows(Stage::Extracted, None) {
+        let row = row.unwrap();
+        let (raw, read) = (row.text("raw").unwrap(), row.text("read").unwrap_or_default());
+        assert!(!raw.contains('@') && !read.contains('@'), "{row:?}");
+        assert!(row.flag("redacted"));
+        seen += 1;
+    }
+    assert_eq!(seen, ran.count("contacts.read"));
+    assert!(seen > 0);
 }

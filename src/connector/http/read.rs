@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use reqwest::Url;
@@ -15,7 +16,7 @@ use super::template::{Outgoing, Parameters, replaced};
 use super::track::{Astray, Track};
 use crate::compile::compiled::{Changes, ErrorOutcome, List, Stream};
 use crate::connector::{ConnectorError, Page, ReadRequest, Reader};
-use crate::expression::{JsonError, Record, Scope, Value};
+use crate::expression::{Joined, JsonError, PARENT, Record, Scope, Value};
 
 /// How many parents' children are read at once.
 const PARENTS_AT_ONCE: usize = 4;
@@ -148,7 +149,18 @@ impl HttpConnection {
             bytes += page.bytes;
             at = page.at;
         }
+        if let Some(key) = self.parent_key(stream, request.parents.get(position)) {
+            for record in &mut records {
+                record.join(Arc::from(PARENT), Joined::One(key.clone()));
+            }
+        }
         Ok((records, bytes, at))
+    }
+
+    /// The key of a parent, as JSON.
+    fn parent_key(&self, stream: &Stream, parent: Option<&Value<'_>>) -> Option<Bytes> {
+        let key = &self.stream(stream.parent?).ok()?.key;
+        Some(Bytes::from(key.one(parent?)?.to_json()))
     }
 
     /// An answer that is not JSON.

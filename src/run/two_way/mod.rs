@@ -405,7 +405,7 @@ impl TwoWayRun {
     /// The children of a batch's records, before its cursor moves.
     async fn run_children(&mut self, from: Side, parents: &[Record]) -> Result<(), Stop> {
         for reader in &mut self.readers[from] {
-            reader.run_children(parents).await?;
+            reader.run_children(parents, &HashMap::new()).await?;
         }
         for child in &mut self.children {
             if child.sources().any(|side| side == from) && child.is_led(from) {
