@@ -94,6 +94,8 @@ impl Files<'_, '_> {
                 .collect(),
             conditions: Vec::new(),
             precondition: true,
+            creates_once: true,
+            changed_at: None,
         };
         let file = self.file(at, stream);
         let key = match &stream.key {

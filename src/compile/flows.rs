@@ -1,15 +1,17 @@
 //! Flows: their streams, modes, conditions and limits; the rules themselves are in `rows`.
 
+use indexmap::IndexMap;
+
 use super::actions::{flow_on_many, normalizers, on_frozen, on_many, write_policy};
 use super::compiled::{
     Allowance, Column, Flow, Guard, Join, Mode, OnDelete, OnFrozen, OnMany, OnNone, OnePer, Preference,
-    RejectBudget, Require, Source, StreamRef, WritePolicy,
+    RejectBudget, Require, Row, Source, WritePolicy,
 };
 use super::compiled::{Input, LookupUse};
 use super::pipeline_checks::PipelineChecks;
 use super::pointer::Pointer;
 use super::record_view::{RecordView, Step};
-use super::rows::{RowPlace, whole};
+use super::rows::{FlowPlace, RowPlace, whole};
 use super::sight::Sight;
 use super::stream_facts::StreamFacts;
 use crate::definition::Place;
@@ -41,7 +43,8 @@ impl PipelineChecks<'_, '_> {
             .join
             .iter()
             .map(|(name, join)| {
-                let compiled = self.join(&at.key("join").key(name), name, join, &view);
+                let sight = Sight::new(Place::Rule, self.names).of(&view);
+                let compiled = self.join(&at.key("join").key(name), name, join, sight);
                 view.join(name, self.joined_view(join, &view));
                 compiled
             })
@@ -59,9 +62,13 @@ impl PipelineChecks<'_, '_> {
             target: sink,
             write,
             lookup: None,
-            flow: Some(name),
+            flow: Some(FlowPlace {
+                from: &flow.from,
+                to: &flow.to,
+                of: flow.of.as_deref(),
+            }),
         };
-        let matches = self.matches(&at.key("match"), flow, place, sink);
+        let matches = self.matches(&at.key("match"), flow.matching.as_ref(), &flow.to, place, sink);
         let conditions = self.conditions(
             &at.key("where"),
             &flow.conditions,
@@ -79,7 +86,7 @@ impl PipelineChecks<'_, '_> {
         let of = flow
             .of
             .as_ref()
-            .map(|of| self.parent_flow(&at.key("of"), of, flow, source));
+            .map(|of| self.parent_flow(&at.key("of"), of, &flow.from, source));
         let one_per = flow
             .one_per
             .as_ref()
@@ -104,7 +111,13 @@ impl PipelineChecks<'_, '_> {
             .require
             .iter()
             .enumerate()
-            .map(|(position, require)| self.require(&at.key("require").index(position), require, view, sink))
+            .map(|(position, require)| {
+                let sight = Sight {
+                    target: sink.map(|sink| &sink.view),
+                    ..Sight::new(Place::Require, self.names).of(view)
+                };
+                self.require(&at.key("require").index(position), require, sight)
+            })
             .collect();
         let rows = self.rows(&at.key("fields"), &flow.fields, place);
         let mode = mode(&flow.mode);
@@ -112,13 +125,19 @@ impl PipelineChecks<'_, '_> {
             .and_then(|sink| sink.schema.as_ref())
             .filter(|_| mode != Mode::Update)
         {
-            self.required_targets(&at.key("fields"), "this flow", schema, &flow.fields);
+            let names = flow.fields.keys().map(String::as_str);
+            self.required_targets(&at.key("fields"), "this flow", schema, names);
         }
-        let guard = self.guard(&at, flow, mode);
-        let rejects = self.rejects(flow);
-        let privacy = self.privacy(&at.key("pii"), flow, source, view);
+        let deletes = if mode == Mode::Mirror {
+            Some(at.key("mode"))
+        } else {
+            (flow.on_delete == Some(definition::OnDelete::Delete)).then(|| at.key("on_delete"))
+        };
+        let guard = self.guard(flow.guard.as_ref(), deletes.as_ref());
+        let rejects = self.rejects(flow.rejects.as_ref());
+        let privacy = self.privacy(&at.key("pii"), &flow.pii, &flow.from, source, view);
         if let (Some(source), Some(rows)) = (source, &rows) {
-            self.never_read(&at, flow, source, rows);
+            self.never_read(&flow.from, source, rows);
         }
 
         let (from, _) = from?;
@@ -127,7 +146,13 @@ impl PipelineChecks<'_, '_> {
         let mut compiled = Flow {
             name: name.to_owned(),
             direction_of: None,
-            selection_digest: selection_digest(flow),
+            selection_digest: selection(
+                &flow.from,
+                &flow.conditions,
+                flow.when.as_ref(),
+                flow.of.as_deref(),
+                flow.one_per.as_ref(),
+            ),
             from,
             to,
             mode,
@@ -154,14 +179,7 @@ impl PipelineChecks<'_, '_> {
             rejects,
             privacy: privacy?,
             private_targets: Vec::new(),
-            columns: rows
-                .iter()
-                .map(|row| Column {
-                    name: row.target.name.clone(),
-                    column_type: row.target_type.clone(),
-                    write: row.write,
-                })
-                .collect(),
+            columns: columns(&rows),
             rows,
             projection: crate::expression::Projection::new(),
         };
@@ -172,15 +190,14 @@ impl PipelineChecks<'_, '_> {
     }
 
     /// The key path of the records that the flow reads, which links need.
-    fn link_keys(&self, flow: &Flow) -> Option<Path> {
-        let StreamRef { .. } = flow.from;
+    pub(super) fn link_keys(&self, flow: &Flow) -> Option<Path> {
         self.facts(flow.from)?
             .key
             .as_deref()
             .and_then(|key| Path::parse(key).ok())
     }
 
-    fn can_read(&self, at: &Pointer, name: &str, source: &StreamFacts) {
+    pub(super) fn can_read(&self, at: &Pointer, name: &str, source: &StreamFacts) {
         if !source.can_list {
             self.checks.error(Code::MissingOperation, at, |report| {
                 report.message(format!("the stream `{name}` cannot be read: it has no `list`"))
@@ -197,8 +214,16 @@ impl PipelineChecks<'_, '_> {
         }
     }
 
-    fn join(&self, at: &Pointer, name: &str, join: &definition::Join, view: &RecordView) -> Option<Join> {
-        if matches!(view.field(&[Step::Name(name.to_owned())]), Ok(Some(_))) {
+    /// A join; what it reads is the record of `sight`.
+    pub(super) fn join(
+        &self,
+        at: &Pointer,
+        name: &str,
+        join: &definition::Join,
+        sight: Sight<'_>,
+    ) -> Option<Join> {
+        let is_field = |view: &RecordView| matches!(view.field(&[Step::Name(name.to_owned())]), Ok(Some(_)));
+        if sight.record.is_some_and(is_field) {
             self.checks.error(Code::TwiceDefined, at, |report| {
                 report
                     .message(format!("the source's records have a field `{name}` already"))
@@ -206,7 +231,6 @@ impl PipelineChecks<'_, '_> {
                     .hint("choose another name")
             });
         }
-        let sight = Sight::new(Place::Rule, self.names).of(view);
         let input = self.checks.source(&at.key("value"), &join.value, sight);
         let when = join
             .when
@@ -253,7 +277,7 @@ impl PipelineChecks<'_, '_> {
     }
 
     /// What a join shows under its name.
-    fn joined_view(&self, join: &definition::Join, view: &RecordView) -> RecordView {
+    pub(super) fn joined_view(&self, join: &definition::Join, view: &RecordView) -> RecordView {
         match (&join.lookup, &join.value) {
             (Some(lookup), _) => {
                 let several = join.on_many == Some(definition::OnMany::All);
@@ -277,7 +301,8 @@ impl PipelineChecks<'_, '_> {
         }
     }
 
-    fn since(
+    /// Where the first run starts.
+    pub(super) fn since(
         &self,
         at: &Pointer,
         since: &definition::TemplateText,
@@ -359,17 +384,13 @@ impl PipelineChecks<'_, '_> {
         })
     }
 
-    fn require(
+    /// A condition before a write; what it sees is that of `sight`.
+    pub(super) fn require(
         &self,
         at: &Pointer,
         require: &definition::Require,
-        view: &RecordView,
-        sink: Option<&StreamFacts>,
+        sight: Sight<'_>,
     ) -> Option<Require> {
-        let sight = Sight {
-            target: sink.map(|sink| &sink.view),
-            ..Sight::new(Place::Require, self.names).of(view)
-        };
         let that = self
             .checks
             .template(&at.key("that"), require.that.as_str(), sight);
@@ -397,16 +418,14 @@ impl PipelineChecks<'_, '_> {
         }
     }
 
-    fn guard(&self, at: &Pointer, flow: &definition::Flow, mode: Mode) -> Option<Guard> {
-        let deletes = mode == Mode::Mirror || flow.on_delete == Some(definition::OnDelete::Delete);
-        let guard = flow.guard.as_ref().or(self.definition.guard.as_ref());
-        if deletes
-            && guard
-                .and_then(|guard| guard.delete_at_most)
-                .is_none_or(|amount| matches!(amount, Amount::Count(0)))
+    /// A flow's guard, its own or the pipeline's; `deletes` is the word that makes it delete.
+    pub(super) fn guard(&self, own: Option<&definition::Guard>, deletes: Option<&Pointer>) -> Option<Guard> {
+        let guard = own.or(self.definition.guard.as_ref());
+        let allowed = guard.and_then(|guard| guard.delete_at_most);
+        if let Some(at) = deletes
+            && allowed.is_none_or(|amount| matches!(amount, Amount::Count(0)))
         {
-            let word = if mode == Mode::Mirror { "mode" } else { "on_delete" };
-            self.checks.warning(Code::ActionDoesNotFit, &at.key(word), |report| {
+            self.checks.warning(Code::ActionDoesNotFit, at, |report| {
                 report
                     .message("this flow deletes, but no deletion is allowed, so a run that would delete is refused")
                     .hint("say how many a run may delete: `guard: {delete_at_most: 10}`")
@@ -417,15 +436,16 @@ impl PipelineChecks<'_, '_> {
                 change_at_most: guard.change_at_most.map_or(Allowance::Unlimited, allowance),
                 delete_at_most: guard.delete_at_most.map_or(Allowance::Count(0), allowance),
             }),
-            None => deletes.then_some(Guard {
+            None => deletes.map(|_| Guard {
                 change_at_most: Allowance::Unlimited,
                 delete_at_most: Allowance::Count(0),
             }),
         }
     }
 
-    fn rejects(&self, flow: &definition::Flow) -> RejectBudget {
-        let rejects = flow.rejects.as_ref().or(self.definition.rejects.as_ref());
+    /// A flow's budget of rejects, its own or the pipeline's.
+    pub(super) fn rejects(&self, own: Option<&definition::Rejects>) -> RejectBudget {
+        let rejects = own.or(self.definition.rejects.as_ref());
         let allow = rejects.and_then(|rejects| rejects.allow);
         let retry = rejects.and_then(|rejects| rejects.retry_at_most);
         RejectBudget {
@@ -452,19 +472,35 @@ pub(super) fn mode(mode: &definition::Mode) -> Mode {
     }
 }
 
+/// The columns of what rows make.
+pub(super) fn columns(rows: &[Row]) -> Vec<Column> {
+    let column = |row: &Row| Column {
+        name: row.target.name.clone(),
+        column_type: row.target_type.clone(),
+        write: row.write,
+    };
+    rows.iter().map(column).collect()
+}
+
 /// A digest of what decides which records are read.
-fn selection_digest(flow: &definition::Flow) -> String {
-    let mut text = format!("from {}\n", flow.from);
-    for (path, value) in &flow.conditions {
+pub(super) fn selection(
+    from: &str,
+    conditions: &IndexMap<definition::PathText, definition::ValueTemplate>,
+    when: Option<&definition::ConditionText>,
+    of: Option<&str>,
+    one_per: Option<&definition::OnePer>,
+) -> String {
+    let mut text = format!("from {from}\n");
+    for (path, value) in conditions {
         text.push_str(&format!("where {path} {}\n", value.0));
     }
-    if let Some(when) = &flow.when {
+    if let Some(when) = when {
         text.push_str(&format!("when {when}\n"));
     }
-    if let Some(of) = &flow.of {
+    if let Some(of) = of {
         text.push_str(&format!("of {of}\n"));
     }
-    if let Some(one_per) = &flow.one_per {
+    if let Some(one_per) = one_per {
         text.push_str(&format!("one_per {}\n", one_per.same.as_str()));
     }
     super::record_files::digest(&text)

@@ -1,10 +1,14 @@
 //! What lookups are given: where all uses of a lookup hand over the same known part of a record, its `given` is
 //! checked against that.
 
+use indexmap::IndexMap;
+
 use super::compiled::LookupId;
 use super::connections::ConnectionFacts;
+use super::legs::{Leg, legs};
+use super::pointer::Pointer;
 use super::record_view::{RecordView, path_steps};
-use crate::definition::{self, Flow, Rule, Source};
+use crate::definition::{self, Rule, Source};
 
 /// For each lookup, what `given` may hold.
 pub(super) fn given_views(
@@ -12,19 +16,21 @@ pub(super) fn given_views(
     connections: &[ConnectionFacts],
 ) -> Vec<RecordView> {
     let mut uses: Vec<Vec<Option<(String, RecordView)>>> = vec![Vec::new(); pipeline.lookups.len()];
-    for flow in pipeline.flows.values() {
-        let view = stream_view(flow, connections);
-        for join in flow.join.values() {
+    let root = Pointer::root();
+    let legs = pipeline.flows.values().flat_map(|flow| legs(&root, flow));
+    for leg in legs {
+        let view = stream_view(&leg, connections);
+        for join in leg.join.into_iter().flat_map(IndexMap::values) {
             note(
                 pipeline,
                 &mut uses,
                 join.lookup.as_ref(),
                 Some(&join.value),
-                &flow.from,
+                leg.from,
                 view.as_ref(),
             );
         }
-        for rule in flow.fields.values() {
+        for rule in leg.rules.iter().map(|rule| &rule.rule) {
             let plain = rule.take.is_none() && rule.enum_table.is_none() && rule.default.is_none();
             let value = rule.value.as_ref().filter(|_| plain);
             note(
@@ -32,13 +38,13 @@ pub(super) fn given_views(
                 &mut uses,
                 rule.lookup.as_ref().filter(|_| rule.first_of.is_none()),
                 value,
-                &flow.from,
+                leg.from,
                 view.as_ref(),
             );
             for one in rule.first_of.iter().flatten() {
                 let lookup = one.lookup.as_ref().or(rule.lookup.as_ref());
                 let value = one.value.as_ref().filter(|_| plain && one.enum_table.is_none());
-                note(pipeline, &mut uses, lookup, value, &flow.from, view.as_ref());
+                note(pipeline, &mut uses, lookup, value, leg.from, view.as_ref());
             }
         }
     }
@@ -61,8 +67,8 @@ fn note_rule(pipeline: &definition::Pipeline, uses: &mut [Vec<Option<(String, Re
     }
 }
 
-fn stream_view(flow: &Flow, connections: &[ConnectionFacts]) -> Option<RecordView> {
-    let (connection, stream) = flow.from.split_once('.')?;
+fn stream_view(leg: &Leg<'_>, connections: &[ConnectionFacts]) -> Option<RecordView> {
+    let (connection, stream) = leg.from.split_once('.')?;
     let facts = connections.iter().find(|facts| facts.name == connection)?;
     let facts = facts
         .streams
@@ -70,7 +76,7 @@ fn stream_view(flow: &Flow, connections: &[ConnectionFacts]) -> Option<RecordVie
         .iter()
         .find(|facts| facts.name == stream)?;
     let mut view = facts.view.clone();
-    for name in flow.join.keys() {
+    for name in leg.join.into_iter().flat_map(IndexMap::keys) {
         view.join(name, RecordView::default());
     }
     Some(view)

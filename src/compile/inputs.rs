@@ -174,7 +174,7 @@ impl PipelineChecks<'_, '_> {
         on_none: Option<&definition::OnNone>,
         place: RowPlace<'_>,
     ) -> Option<Link> {
-        let id = self.flow_id(&at.key("link"), flow)?;
+        let id = self.linked(&at.key("link"), flow, key.is_none(), place.flow);
         let key_path = key.map(|key| {
             let sight = Sight::new(place.place, self.names).of(place.view);
             let source = self.checks.source(&at.key("key"), key, sight)?;
@@ -184,9 +184,6 @@ impl PipelineChecks<'_, '_> {
             }
             Some(source)
         });
-        if key.is_none() {
-            self.own_link(at, flow, place);
-        }
         let on_none = match on_none {
             None => OnNone::Wait,
             Some(action @ (definition::OnNone::Create(_) | definition::OnNone::Instead(_))) => {
@@ -208,34 +205,9 @@ impl PipelineChecks<'_, '_> {
             Some(action) => self.on_none(&at.key("on_none"), action, None)?,
         };
         Some(Link {
-            flow: id,
+            flow: id?,
             key: whole(key_path)?,
             on_none: Arc::new(on_none),
         })
-    }
-
-    /// A link without `key` is that of the record itself, so the other flow must read the same stream; with `of` it is
-    /// that of the parent.
-    fn own_link(&self, at: &Pointer, linked: &str, place: RowPlace<'_>) {
-        let flows = &self.definition.flows;
-        let (Some(own), Some(other)) = (place.flow.and_then(|flow| flows.get(flow)), flows.get(linked))
-        else {
-            return;
-        };
-        if own.from == other.from || own.of.as_deref() == Some(linked) {
-            return;
-        }
-        self.checks.error(Code::WrongChildren, &at.key("link"), |report| {
-            report
-                .message(format!(
-                    "the flow `{linked}` links records of `{}`, and this one reads `{}`",
-                    other.from, own.from
-                ))
-                .label(
-                    Pointer::root().key("flows").key(linked).key("from").as_str(),
-                    "its records",
-                )
-                .hint("say with `key` where this record has the key of the other one")
-        });
     }
 }

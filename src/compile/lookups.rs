@@ -257,7 +257,7 @@ impl PipelineChecks<'_, '_> {
                 };
                 let rows = self.rows(&at, fields, place);
                 if let Some(schema) = facts.and_then(|facts| facts.schema.as_ref()) {
-                    self.required_targets(&at, "this lookup", schema, fields);
+                    self.required_targets(&at, "this lookup", schema, fields.keys().map(String::as_str));
                 }
                 OnNone::Create(Arc::new(rows?))
             }

@@ -18,6 +18,8 @@ mod files;
 mod flows;
 mod given;
 mod inputs;
+mod legs;
+mod links;
 mod lookups;
 mod modes;
 mod order;
@@ -36,6 +38,7 @@ mod sight;
 mod stream_facts;
 mod syntax;
 mod target;
+mod two_way;
 mod types;
 mod unused;
 

@@ -1,13 +1,15 @@
 //! Whether a flow's mode fits its streams, how its sink's records are found, and whose children it reads.
 
-use super::compiled::{FlowId, Match, MatchKey, MatchValue, Source};
+use indexmap::IndexMap;
+
+use super::compiled::{Match, MatchKey, MatchValue, Source};
 use super::lookups::found_by;
 use super::pipeline_checks::PipelineChecks;
 use super::pointer::Pointer;
 use super::rows::RowPlace;
 use super::sight::Sight;
 use super::stream_facts::StreamFacts;
-use crate::definition::{self, Flow, Mode};
+use crate::definition::{self, Flow, MatchValue as MatchValueText, Mode, OneOrMany, PathText};
 use crate::diagnostic::{Code, list};
 
 impl PipelineChecks<'_, '_> {
@@ -95,11 +97,12 @@ impl PipelineChecks<'_, '_> {
     pub(super) fn matches(
         &self,
         at: &Pointer,
-        flow: &Flow,
+        matching: Option<&OneOrMany<IndexMap<PathText, MatchValueText>>>,
+        to: &str,
         place: RowPlace<'_>,
         sink: Option<&StreamFacts>,
     ) -> Option<Vec<Match>> {
-        let Some(matching) = &flow.matching else {
+        let Some(matching) = matching else {
             return Some(Vec::new());
         };
         let one = matching.len() == 1;
@@ -118,7 +121,7 @@ impl PipelineChecks<'_, '_> {
                 if let Some(sink) = sink {
                     self.can_be_found(
                         &at,
-                        flow,
+                        to,
                         &keys.keys().map(definition::PathText::as_str).collect::<Vec<_>>(),
                         sink,
                     );
@@ -150,7 +153,7 @@ impl PipelineChecks<'_, '_> {
         compiled.into_iter().collect()
     }
 
-    fn can_be_found(&self, at: &Pointer, flow: &Flow, paths: &[&str], sink: &StreamFacts) {
+    fn can_be_found(&self, at: &Pointer, to: &str, paths: &[&str], sink: &StreamFacts) {
         let by_key = |path: &&str| sink.can_get && sink.key.as_deref() == Some(*path);
         if paths
             .iter()
@@ -161,8 +164,7 @@ impl PipelineChecks<'_, '_> {
         self.checks.error(Code::NotFindable, at, |report| {
             report
                 .message(format!(
-                    "`{}` cannot be found by {}; it can by {}",
-                    flow.to,
+                    "`{to}` cannot be found by {}; it can by {}",
                     list(paths.iter().copied()),
                     found_by(sink)
                 ))
@@ -209,43 +211,5 @@ impl PipelineChecks<'_, '_> {
                 None
             }
         }
-    }
-
-    /// The flow whose linked records are the parents.
-    pub(super) fn parent_flow(
-        &self,
-        at: &Pointer,
-        of: &str,
-        flow: &Flow,
-        source: Option<&StreamFacts>,
-    ) -> Option<FlowId> {
-        let id = self.flow_id(at, of)?;
-        let (Some(parent), Some(source)) = (self.definition.flows.get(of), source) else {
-            return Some(id);
-        };
-        let connection = flow.from.split_once('.').map_or("", |(connection, _)| connection);
-        let wanted = source
-            .parent
-            .as_ref()
-            .map(|parent| format!("{connection}.{parent}"));
-        if wanted.as_ref() == Some(&parent.from) {
-            return Some(id);
-        }
-        self.checks
-            .error(Code::WrongChildren, at, |report| match &wanted {
-                Some(wanted) => report
-                    .message(format!(
-                        "records of `{}` are children of `{wanted}`, and the flow `{of}` reads `{}`",
-                        flow.from, parent.from
-                    ))
-                    .hint("name a flow that reads the parents"),
-                None => report
-                    .message(format!(
-                        "records of `{}` have no parents, so they are nobody's children",
-                        flow.from
-                    ))
-                    .hint("leave out `of`, or describe the parent in the connector's stream"),
-            });
-        None
     }
 }

@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use indexmap::IndexMap;
 
 use super::checks::Checks;
-use super::compiled::FlowId;
+use super::compiled::{FlowId, Side};
+use super::legs::{row_rule, side};
+use super::links::taken_apart;
 use super::pointer::Pointer;
-use crate::definition::{self, Flow};
+use crate::definition::{self, AnyFlow, MatchValue, OneOrMany, PathText};
 use crate::diagnostic::Code;
 
 /// The position of every flow in that order, by name in the order written.
@@ -43,12 +45,15 @@ pub(super) fn flow_order(checks: &Checks<'_>, pipeline: &definition::Pipeline) -
         waiting.remove(&flow);
         done.push(flow);
     }
+    // A two-way flow has a place for each of its directions.
+    let places = |position: usize| match flows.get_index(position) {
+        Some((_, AnyFlow::TwoWay(_))) => 2,
+        _ => 1,
+    };
     let mut order = IndexMap::new();
     for (name, position) in flows.keys().zip(0..) {
-        order.insert(
-            name.clone(),
-            done.iter().position(|flow| *flow == position).unwrap_or(position),
-        );
+        let before = done.iter().take_while(|flow| **flow != position);
+        order.insert(name.clone(), before.map(|flow| places(*flow)).sum());
     }
     order
 }
@@ -100,28 +105,54 @@ fn report_cycle(
 }
 
 /// The flows that a flow refers to, with the places.
-fn references<'f>(at: &Pointer, flow: &'f Flow) -> Vec<(&'f String, Pointer)> {
+fn references<'f>(at: &Pointer, flow: &'f AnyFlow) -> Vec<(&'f str, Pointer)> {
     let mut found = Vec::new();
-    found.extend(flow.of.iter().map(|other| (other, at.key("of"))));
-    for (name, rule) in &flow.fields {
-        found.extend(
-            rule.link
-                .iter()
-                .map(|other| (other, at.key("fields").key(name).key("link"))),
-        );
+    let of = match flow {
+        AnyFlow::OneWay(flow) => &flow.of,
+        AnyFlow::TwoWay(flow) => &flow.of,
+    };
+    found.extend(of.iter().map(|other| (other.as_str(), at.key("of"))));
+    match flow {
+        AnyFlow::OneWay(flow) => {
+            for (name, rule) in &flow.fields {
+                let link = rule.link.iter();
+                found.extend(link.map(|other| (named(other), at.key("fields").key(name).key("link"))));
+            }
+            found.extend(matched(&at.key("match"), flow.matching.as_ref()));
+        }
+        AnyFlow::TwoWay(flow) => {
+            for (name, row) in &flow.fields {
+                for to in Side::BOTH {
+                    let link = row_rule(row, to).and_then(|rule| rule.rule.link.as_ref());
+                    let at = at.key("fields").key(name).key(to.direction()).key("link");
+                    found.extend(link.map(|other| (named(other), at)));
+                }
+            }
+            for on in Side::BOTH {
+                let at = at.key("match").key(on.name());
+                found.extend(matched(&at, side(flow.matching.as_ref(), on)));
+            }
+        }
     }
-    let at = at.key("match");
-    let attempts = flow.matching.iter().flat_map(|matching| matching.iter());
-    let one = flow.matching.as_ref().is_some_and(|matching| matching.len() == 1);
+    found
+}
+
+fn named(text: &str) -> &str {
+    taken_apart(text).0
+}
+
+fn matched<'f>(
+    at: &Pointer,
+    matching: Option<&'f OneOrMany<IndexMap<PathText, MatchValue>>>,
+) -> Vec<(&'f str, Pointer)> {
+    let one = matching.is_some_and(|matching| matching.len() == 1);
+    let attempts = matching.into_iter().flat_map(|matching| matching.iter());
+    let mut found = Vec::new();
     for (position, attempt) in attempts.enumerate() {
         let at = if one { at.clone() } else { at.index(position) };
         for (path, value) in attempt {
-            found.extend(
-                value
-                    .link
-                    .iter()
-                    .map(|other| (other, at.key(path.as_str()).key("link"))),
-            );
+            let link = value.link.iter();
+            found.extend(link.map(|other| (named(other), at.key(path.as_str()).key("link"))));
         }
     }
     found

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::path::Path as FilePath;
 
 use super::checks::Checks;
-use super::compiled::{Connection, Pipeline, SnapshotPolicy};
+use super::compiled::{Connection, Flow, FlowId, Pipeline, SnapshotPolicy, TwoWay};
 use super::connections::{ConnectionFacts, Connections, ConnectorFiles};
 use super::given::given_views;
 use super::order::flow_order;
@@ -13,6 +13,7 @@ use super::pipeline_checks::{PipelineChecks, Used};
 use super::pointer::Pointer;
 use super::record_files::{RecordFiles, digest};
 use super::sight::Names;
+use super::two_way::CompiledFlow;
 use super::types::compile_types;
 use super::{CompileOptions, CompileResult};
 use crate::definition::{self, SnapshotStage};
@@ -75,6 +76,7 @@ pub(super) fn compile(
         checks: &checks,
         definition: pipeline,
         names: &names,
+        params: &params,
         connections: &connections,
         types: &types,
         flow_ids: flow_order(&checks, pipeline),
@@ -95,7 +97,7 @@ pub(super) fn compile(
     let flows: Vec<_> = pipeline
         .flows
         .iter()
-        .map(|(name, flow)| (parts.flow_ids.get(name).copied(), parts.flow(name, flow)))
+        .map(|(name, flow)| (parts.flow_ids.get(name).copied(), parts.any_flow(name, flow)))
         .collect();
     parts.silent_lookups();
     parts.lookup_cycles();
@@ -104,11 +106,7 @@ pub(super) fn compile(
     let mut diagnostics = diagnostics.into_inner();
     diagnostics.append(checks.take());
     let compiled = || {
-        let mut flows: Vec<_> = flows
-            .into_iter()
-            .map(|(id, flow)| Some((id?, flow?)))
-            .collect::<Option<_>>()?;
-        flows.sort_by_key(|(id, _)| *id);
+        let (flows, two_way) = in_order(flows)?;
         let mut sources = files.sources();
         sources.extend(records.sources());
         let connections: Vec<Connection> = connections
@@ -124,8 +122,8 @@ pub(super) fn compile(
             params: Value::clone(&params),
             enums,
             lookups: lookups.into_iter().collect::<Option<_>>()?,
-            flows: flows.into_iter().map(|(_, flow)| flow).collect(),
-            two_way: Vec::new(),
+            flows,
+            two_way,
             snapshots: snapshots(pipeline.snapshots.as_ref()),
         })
     };
@@ -133,6 +131,27 @@ pub(super) fn compile(
         return CompileResult::new(None, diagnostics);
     }
     CompileResult::new(compiled(), diagnostics)
+}
+
+/// The flows in the order in which they run, a two-way flow's direction to the local side before the other one.
+fn in_order(flows: Vec<(Option<FlowId>, Option<CompiledFlow>)>) -> Option<(Vec<Flow>, Vec<TwoWay>)> {
+    let mut flows: Vec<(FlowId, CompiledFlow)> = flows
+        .into_iter()
+        .map(|(id, flow)| Some((id?, flow?)))
+        .collect::<Option<_>>()?;
+    flows.sort_by_key(|(id, _)| *id);
+    let (mut ordered, mut two_way) = (Vec::new(), Vec::new());
+    for (_, flow) in flows {
+        match flow {
+            CompiledFlow::OneWay(flow) => ordered.push(*flow),
+            CompiledFlow::TwoWay(parts) => {
+                let (directions, flow) = *parts;
+                ordered.extend([directions.local, directions.remote]);
+                two_way.push(flow);
+            }
+        }
+    }
+    Some((ordered, two_way))
 }
 
 /// `connections` as templates see it.

@@ -16,6 +16,7 @@ use super::stream_facts::StreamFacts;
 use super::types::Types;
 use crate::definition;
 use crate::diagnostic::{Code, list};
+use crate::expression::Value;
 
 /// A pipeline while it is compiled.
 pub(super) struct PipelineChecks<'c, 'd> {
@@ -29,7 +30,10 @@ pub(super) struct PipelineChecks<'c, 'd> {
     pub(super) connections: &'c [ConnectionFacts],
     /// Its own types.
     pub(super) types: &'c Types,
-    /// Positions of its flows in the order in which they run, by name.
+    /// The values of its params.
+    pub(super) params: &'c Value<'static>,
+    /// Positions of its flows in the order in which they run, by name; of a two-way flow that of its direction to the
+    /// local side, which the other one follows.
     pub(super) flow_ids: IndexMap<String, FlowId>,
     /// What each lookup is given, where all its uses agree on a known part of a record.
     pub(super) given: Vec<RecordView>,

@@ -15,6 +15,14 @@ impl Pointer {
         Self::default()
     }
 
+    /// A pointer whose text is known.
+    pub(super) fn written(text: &str) -> Self {
+        Pointer {
+            text: text.to_owned(),
+            is_key: false,
+        }
+    }
+
     /// A member of the map that stands here.
     pub(super) fn key(&self, name: impl AsRef<str>) -> Self {
         let name = name.as_ref().replace('~', "~0").replace('/', "~1");

@@ -1,6 +1,8 @@
 //! Personal data: what a flow masks beyond its stream, which targets are private because their input is, and fields
 //! that nobody may read.
 
+use indexmap::IndexMap;
+
 use super::compiled::{Flow, Input, MatchValue, Privacy, PrivacyKind, Row, Shape, Source, names_record};
 use super::pipeline_checks::PipelineChecks;
 use super::pointer::Pointer;
@@ -29,21 +31,22 @@ impl PipelineChecks<'_, '_> {
     pub(super) fn privacy(
         &self,
         at: &Pointer,
-        flow: &definition::Flow,
+        pii: &IndexMap<definition::PathText, definition::Pii>,
+        from: &str,
         source: Option<&StreamFacts>,
         view: &RecordView,
     ) -> Option<Vec<Privacy>> {
         let inherited = source.map(|source| source.private.as_slice()).unwrap_or_default();
         let mut rules = Vec::new();
         for (path, kind) in inherited {
-            if !flow.pii.keys().any(|own| own.as_str() == path) {
+            if !pii.keys().any(|own| own.as_str() == path) {
                 rules.push(Path::parse(path).ok().map(|path| Privacy { path, kind: *kind }));
             }
         }
         let at_pii = at;
-        for (path, pii) in &flow.pii {
+        for (path, action) in pii {
             let at = at_pii.key(path.as_str());
-            let kind = privacy_kind(pii);
+            let kind = privacy_kind(action);
             let own = steps(path.as_str());
             let looser = inherited.iter().find(|(inherited, other)| {
                 own.starts_with(&steps(inherited)) && tightness(kind) < tightness(*other)
@@ -51,7 +54,7 @@ impl PipelineChecks<'_, '_> {
             if let Some((inherited, other)) = looser {
                 self.checks.error(Code::PiiLoosened, &at, |report| {
                     report
-                        .message(format!("the stream `{}` says `{}: {}`, and a flow may be stricter than that, never looser", flow.from, inherited, kind_name(*other)))
+                        .message(format!("the stream `{}` says `{}: {}`, and a flow may be stricter than that, never looser", from, inherited, kind_name(*other)))
                         .hint("leave it out, or change it in the connector")
                 });
             }
@@ -65,23 +68,17 @@ impl PipelineChecks<'_, '_> {
     }
 
     /// Rules that read what the connector removes.
-    pub(super) fn never_read(
-        &self,
-        at: &Pointer,
-        flow: &definition::Flow,
-        source: &StreamFacts,
-        rows: &[Row],
-    ) {
+    pub(super) fn never_read(&self, from: &str, source: &StreamFacts, rows: &[Row]) {
         for row in rows {
             let mut read = Reads::default();
             read.row(row);
             for never in &source.never {
                 let forbidden = steps(never);
                 if read.paths.iter().any(|path| path.starts_with(&forbidden)) {
-                    let at = at.key("fields").key(&row.target.name);
+                    let at = Pointer::written(&row.pointer);
                     self.checks.error(Code::NeverMapped, &at, |report| {
                         report
-                            .message(format!("`{}` reads `{never}`, which the stream `{}` removes before anything is mapped", row.target.name, flow.from))
+                            .message(format!("`{}` reads `{never}`, which the stream `{}` removes before anything is mapped", row.target.name, from))
                             .note("the connector lists it under `never`: nobody may read it")
                     });
                 }

@@ -35,8 +35,19 @@ pub(super) struct RowPlace<'a> {
     pub(super) write: WritePolicy,
     /// The lookup whose `create` this is.
     pub(super) lookup: Option<usize>,
-    /// The flow whose rules these are, and its source's stream.
-    pub(super) flow: Option<&'a str>,
+    /// The flow whose rules these are.
+    pub(super) flow: Option<FlowPlace<'a>>,
+}
+
+/// What links are resolved by: between which streams a flow goes.
+#[derive(Clone, Copy)]
+pub(super) struct FlowPlace<'a> {
+    /// The stream that is read.
+    pub(super) from: &'a str,
+    /// The stream that is written.
+    pub(super) to: &'a str,
+    /// The flow whose linked pairs are the parents.
+    pub(super) of: Option<&'a str>,
 }
 
 impl PipelineChecks<'_, '_> {
@@ -47,7 +58,7 @@ impl PipelineChecks<'_, '_> {
         fields: &IndexMap<String, definition::Row>,
         place: RowPlace<'_>,
     ) -> Option<Vec<Row>> {
-        self.targets_apart(at, fields);
+        self.targets_apart(fields.keys().map(|name| (name.as_str(), at.key(name))));
         let rows: Vec<_> = fields
             .iter()
             .map(|(name, rule)| self.row(&at.key(name), name, rule, place))
@@ -55,7 +66,8 @@ impl PipelineChecks<'_, '_> {
         rows.into_iter().collect()
     }
 
-    fn row(&self, at: &Pointer, name: &str, rule: &Rule, place: RowPlace<'_>) -> Option<Row> {
+    /// Compiles the rule that writes the field `name`.
+    pub(super) fn row(&self, at: &Pointer, name: &str, rule: &Rule, place: RowPlace<'_>) -> Option<Row> {
         let sight = Sight::new(place.place, self.names).of(place.view);
         let step = sight.from(place.step);
         let target = self.target(at, name, place.target.map(|facts| &facts.view));
@@ -327,7 +339,14 @@ impl PipelineChecks<'_, '_> {
         self.enum_source(at, rule, place);
     }
 
-    fn constant_fits(&self, at: &Pointer, target: &str, field: &FieldSchema, value: &serde_json::Value) {
+    /// Whether a constant is of the type that a target takes.
+    pub(super) fn constant_fits(
+        &self,
+        at: &Pointer,
+        target: &str,
+        field: &FieldSchema,
+        value: &serde_json::Value,
+    ) {
         if let Err(error) = schema_type(field).coerce(constant_value(value)) {
             self.checks.error(Code::TypeDoesNotFit, at, |report| {
                 report.message(format!("`{}` does not fit `{target}`: {error}", json_text(value)))

@@ -102,7 +102,11 @@ impl Checks<'_> {
             if matches!(name, "env" | "secret") {
                 return report.hint("environment variables and secrets are seen in connections only; for anything else declare a param and set it with `--set`");
             }
-            let holder = if seen.contains(&"given") { "given" } else { "record" };
+            let holders = ["given", "record", "remote", "local"];
+            let holder = holders.into_iter().find(|holder| seen.contains(holder)).unwrap_or("record");
+            if matches!(name, "record" | "remote" | "local") && matches!(holder, "remote" | "local") {
+                return report.hint(format!("the record that is read here is named `{holder}`"));
+            }
             let fits = sight.record.is_some_and(|record| {
                 seen.contains(&holder) && matches!(record.field(&name_steps(&[name.to_owned()])), Ok(Some(_)))
             });
@@ -189,7 +193,7 @@ impl Checks<'_> {
                     _ => true,
                 }
             }
-            ("record" | "given" | "parent" | "last", Some(_)) => sight
+            ("record" | "remote" | "local" | "given" | "parent" | "last", Some(_)) => sight
                 .record
                 .is_none_or(|view| self.member(at, template, first, below, view)),
             ("target" | "fields" | "before", Some(_)) => sight

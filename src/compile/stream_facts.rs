@@ -46,6 +46,10 @@ pub(super) struct StreamFacts {
     pub(super) private: Vec<(String, PrivacyKind)>,
     /// Whether a change by somebody else is noticed when a record is updated.
     pub(super) precondition: bool,
+    /// Whether a create whose answer was lost is found again or recognised when it is sent again.
+    pub(super) creates_once: bool,
+    /// The path of the time by which its changes are read.
+    pub(super) changed_at: Option<String>,
     /// Members that its own conditions read, such as `deleted_when`.
     pub(super) conditions: Vec<Vec<String>>,
 }

@@ -1,12 +1,9 @@
 //! Target fields: dotted names taken apart, checked against the sink's record schema and against each other.
 
-use indexmap::IndexMap;
-
 use super::compiled::{FieldSchema, RecordSchema, Target};
 use super::pipeline_checks::PipelineChecks;
 use super::pointer::Pointer;
 use super::record_view::{RecordView, name_steps};
-use crate::definition;
 use crate::diagnostic::{Code, list};
 
 /// A target name's parts: `status.id` has two, `['a.b']` is one with a dot in it.
@@ -87,46 +84,47 @@ impl PipelineChecks<'_, '_> {
     }
 
     /// Two rules for one field, or for a field and a part of it.
-    pub(super) fn targets_apart(&self, at: &Pointer, fields: &IndexMap<String, definition::Row>) {
-        let targets: Vec<Target> = fields.keys().filter_map(|name| parse_target(name)).collect();
-        for (position, target) in targets.iter().enumerate() {
-            let earlier = targets.iter().take(position).find(|earlier| {
+    pub(super) fn targets_apart<'f>(&self, fields: impl Iterator<Item = (&'f str, Pointer)>) {
+        let targets: Vec<(Target, Pointer)> = fields
+            .filter_map(|(name, at)| Some((parse_target(name)?, at)))
+            .collect();
+        for (position, (target, at)) in targets.iter().enumerate() {
+            let earlier = targets.iter().take(position).find(|(earlier, _)| {
                 earlier.segments.starts_with(&target.segments)
                     || target.segments.starts_with(&earlier.segments)
             });
-            let Some(earlier) = earlier else { continue };
-            self.checks
-                .error(Code::TwiceDefined, &at.key(&target.name), |report| {
-                    let message = if earlier.segments == target.segments {
-                        format!("two rules write `{}`", target.name)
-                    } else if earlier.segments.len() < target.segments.len() {
-                        format!(
-                            "`{}` is a part of `{}`, which another rule writes whole",
-                            target.name, earlier.name
-                        )
-                    } else {
-                        format!(
-                            "`{}` is written whole, and another rule writes its part `{}`",
-                            target.name, earlier.name
-                        )
-                    };
-                    report
-                        .message(message)
-                        .at_key()
-                        .label(at.key(&earlier.name).as_str(), "the other rule")
-                });
+            let Some((earlier, other)) = earlier else { continue };
+            self.checks.error(Code::TwiceDefined, at, |report| {
+                let message = if earlier.segments == target.segments {
+                    format!("two rules write `{}`", target.name)
+                } else if earlier.segments.len() < target.segments.len() {
+                    format!(
+                        "`{}` is a part of `{}`, which another rule writes whole",
+                        target.name, earlier.name
+                    )
+                } else {
+                    format!(
+                        "`{}` is written whole, and another rule writes its part `{}`",
+                        target.name, earlier.name
+                    )
+                };
+                report
+                    .message(message)
+                    .at_key()
+                    .label(other.as_str(), "the other rule")
+            });
         }
     }
 
     /// Fields that a new record needs and that no rule writes.
-    pub(super) fn required_targets(
+    pub(super) fn required_targets<'f>(
         &self,
         at: &Pointer,
         what: &str,
         schema: &RecordSchema,
-        fields: &IndexMap<String, definition::Row>,
+        fields: impl Iterator<Item = &'f str>,
     ) {
-        let targets: Vec<Target> = fields.keys().filter_map(|name| parse_target(name)).collect();
+        let targets: Vec<Target> = fields.filter_map(parse_target).collect();
         let has_required_parts = |name: &str| {
             let prefix = format!("{name}.");
             schema

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use super::legs::legs;
 use super::pipeline_checks::PipelineChecks;
 use super::pointer::Pointer;
+use crate::definition::AnyFlow;
 use crate::diagnostic::Code;
 
 impl PipelineChecks<'_, '_> {
@@ -25,17 +27,22 @@ impl PipelineChecks<'_, '_> {
                 Some(crate::definition::OnNone::Create(fields)) => Some(fields.values()),
                 _ => None,
             });
-        let rules = pipeline
+        let root = Pointer::root();
+        let legs: Vec<_> = pipeline
             .flows
             .values()
-            .map(|flow| flow.fields.values())
-            .chain(created)
-            .flatten();
+            .flat_map(|flow| legs(&root, flow))
+            .collect();
+        let rules = legs.iter().flat_map(|leg| &leg.rules).map(|rule| &*rule.rule);
+        let rules = rules.chain(created.flatten().map(|rule| &**rule));
         let types: BTreeSet<&String> = rules.filter_map(|rule| rule.value_type.as_ref()).collect();
         for name in pipeline.types.keys() {
             self.leftover("types", "type", name, types.contains(name));
         }
-        let flows = pipeline.flows.values().flat_map(|flow| [&flow.from, &flow.to]);
+        let flows = pipeline.flows.values().flat_map(|flow| match flow {
+            AnyFlow::OneWay(flow) => [&flow.from, &flow.to],
+            AnyFlow::TwoWay(flow) => [&flow.remote, &flow.local],
+        });
         let streams = flows.chain(pipeline.lookups.values().map(|lookup| &lookup.stream));
         let connections: BTreeSet<&str> = streams
             .filter_map(|stream| stream.split_once('.'))

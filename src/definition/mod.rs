@@ -21,8 +21,10 @@ mod request;
 mod rule;
 mod schema;
 mod shape;
+mod sides;
 mod stream;
 mod text;
+mod two_way;
 
 pub use connector::*;
 pub use flow::*;
@@ -36,5 +38,7 @@ pub use request::*;
 pub use rule::*;
 pub use schema::{FileKind, connector_schema, pipeline_schema, read_connector, read_pipeline};
 pub use shape::{OneKey, OneOrMany, ShortForm, ShortOrLong};
+pub use sides::{OnceOrSides, Sides};
 pub use stream::*;
 pub use text::*;
+pub use two_way::*;

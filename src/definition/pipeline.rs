@@ -4,12 +4,13 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::flow::{Flow, Guard, Pii, Rejects};
+use super::flow::{Guard, Pii, Rejects};
 use super::literal::{Literal, Share};
 use super::lookup::Lookup;
 use super::rule::OnUnknown;
 use super::shape::{OneKey, choice};
 use super::text::{PathText, TemplateText};
+use super::two_way::AnyFlow;
 
 /// A pipeline: which records of which systems become which records of others.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -39,7 +40,7 @@ pub struct Pipeline {
     #[serde(default)]
     pub lookups: IndexMap<String, Lookup>,
     /// What moves from where to where, by name. They run in the order that their `link` references ask for.
-    pub flows: IndexMap<String, Flow>,
+    pub flows: IndexMap<String, AnyFlow>,
     /// How much may change in one run, for flows that do not say it themselves. Default: any number of changes, no
     /// deletions.
     pub guard: Option<Guard>,

@@ -17,6 +17,12 @@ pub enum Place {
     CreateRuleStep,
     Instead,
     Require,
+    RemoteRule,
+    RemoteRuleStep,
+    RemoteRequire,
+    LocalRule,
+    LocalRuleStep,
+    LocalRequire,
     SettingDefault,
     Address,
     Header,
@@ -60,6 +66,14 @@ pub const NAMES: &[(&str, &str)] = &[
     (
         "record",
         "the source record, with what was joined to it; in a connector, the record",
+    ),
+    (
+        "remote",
+        "in a two-way flow, the record of the remote side, with what was joined to it",
+    ),
+    (
+        "local",
+        "in a two-way flow, the record of the local side, with what was joined to it",
     ),
     (
         "value",
@@ -138,6 +152,36 @@ pub const PLACES: &[PlaceNames] = &[
         Place::Require,
         "`require`",
         &["record", "target", "fields", "params", "connections"],
+    ),
+    line(
+        Place::RemoteRule,
+        "what a two-way flow makes of its remote record",
+        &["remote", "params", "connections"],
+    ),
+    line(
+        Place::RemoteRuleStep,
+        "`then` and `as` in what a two-way flow makes of its remote record",
+        &["value", "remote", "params", "connections"],
+    ),
+    line(
+        Place::RemoteRequire,
+        "`require` of a two-way flow's local record",
+        &["remote", "target", "fields", "params", "connections"],
+    ),
+    line(
+        Place::LocalRule,
+        "what a two-way flow makes of its local record",
+        &["local", "params", "connections"],
+    ),
+    line(
+        Place::LocalRuleStep,
+        "`then` and `as` in what a two-way flow makes of its local record",
+        &["value", "local", "params", "connections"],
+    ),
+    line(
+        Place::LocalRequire,
+        "`require` of a two-way flow's remote record",
+        &["local", "target", "fields", "params", "connections"],
     ),
     line(Place::SettingDefault, "`default` of a setting", &["settings"]),
     line(

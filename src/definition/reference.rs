@@ -192,6 +192,11 @@ impl<'s> Section<'s, '_> {
         let format = text(schema, "format");
         match text(schema, "type") {
             "object" => {
+                if let Some(words) = schema.get("properties").and_then(Value::as_object) {
+                    let names: Vec<String> = words.keys().map(|word| format!("`{word}`")).collect();
+                    let stands = words.values().next().map(|value| self.describe(value, place));
+                    return format!("map of {} to {}", names.join(" and "), stands.unwrap_or_default());
+                }
                 let keys = schema
                     .get("patternProperties")
                     .and_then(Value::as_object)

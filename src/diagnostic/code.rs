@@ -196,6 +196,17 @@ codes! {
     /// The system offers no precondition, so a change made between our reading and our writing would be
     /// overwritten.
     NotAtomic = "CW090", "a window between reading and writing";
+    /// A row of a two-way flow names two fields, or one and a direction in which it travels.
+    NowhereRow = "CW091", "a row that goes nowhere";
+    /// A record that a two-way flow created is found again by what `pair` wrote into it, by `match`, or by what the
+    /// connector says of its `create`; else a lost answer leaves a record that nobody knows.
+    NotFoundAgain = "CW092", "a created record that could not be found again";
+    /// What `pair` writes must hold the other record's key, so that it belongs to one record only.
+    BadPair = "CW093", "a pair that does not name the other record";
+    /// What one direction writes is refused or undone by the other one.
+    NoRoundTrip = "CW094", "a value that does not come back";
+    /// Who changed last is told by the time of the record's change, not the field's.
+    RecordTime = "CW095", "newest is told by record, not by field";
 }
 
 impl fmt::Display for Code {

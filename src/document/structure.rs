@@ -190,7 +190,7 @@ impl<'c> Check<'c, '_> {
 
     fn map(&mut self, node: &Node, fitting: &[&'c Value], branches: &[&'c Value], place: &Place) {
         let Some(entries) = node.entries() else { return };
-        // Among one-key maps of a closed list the key decides; else there is one map.
+        // Among one-key maps of a closed list the key decides.
         let is_choice = |branch: &Value| {
             branch.get("additionalProperties") == Some(&Value::Bool(false))
                 && branch
@@ -202,14 +202,19 @@ impl<'c> Check<'c, '_> {
                     .and_then(Value::as_object)
                     .is_some_and(|words| words.len() == 1)
         };
-        let chosen = fitting.iter().find(|branch| {
-            !is_choice(branch)
-                || entries.iter().any(|entry| {
-                    branch
-                        .get("properties")
-                        .is_some_and(|words| words.get(&entry.key).is_some())
-                })
-        });
+        let words = |branch: &Value| {
+            let known = branch.get("properties").and_then(Value::as_object);
+            let is_known = |entry: &&Entry| known.is_some_and(|known| known.contains_key(&entry.key));
+            entries.iter().filter(is_known).count()
+        };
+        let is_closed = |branch: &Value| branch.get("additionalProperties") == Some(&Value::Bool(false));
+        let some_choice = fitting.iter().any(|branch| is_choice(branch));
+        // Several maps may stand here: the one that is meant is the one whose words are used most.
+        let chosen = fitting
+            .iter()
+            .filter(|branch| words(branch) > 0 || !is_closed(branch) || !some_choice)
+            .rev()
+            .max_by_key(|branch| words(branch));
         match chosen {
             Some(branch) => self.object(entries, branch, place),
             None => {

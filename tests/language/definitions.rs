@@ -6,8 +6,9 @@ use std::fs;
 use std::path::Path;
 
 use crosswalk::definition::{
-    Amount, Changes, ErrorOutcome, FlowOnNone, Mode, OnNone, OnNull, Pii, Relationship, Source, Take, Write,
-    connector_schema, pipeline_schema, read_connector, read_pipeline, reference,
+    Amount, Changes, CreateWhen, ErrorOutcome, Flow, FlowOnNone, Mode, OnFrozen, OnNone, OnNull,
+    OnPairDeleted, OnceOrSides, Pii, Relationship, Source, Take, Write, connector_schema, pipeline_schema,
+    read_connector, read_pipeline, reference,
 };
 use crosswalk::definition::{Connector, Pipeline};
 use crosswalk::diagnostic::{Diagnostics, text};
@@ -49,7 +50,7 @@ fn every_word_of_a_pipeline_is_read() {
         (auth.key.as_str(), &auth.value["client_id"].0),
         ("oauth_client", &json!("{{ env.CRM_CLIENT_ID }}"))
     );
-    let flow = &pipeline.flows["cases"];
+    let flow = one_way(&pipeline, "cases");
     assert_eq!(flow.mode, Mode::Upsert);
     assert_eq!(flow.pii.values().collect::<Vec<_>>(), [&Pii::Mask, &Pii::Hash]);
     assert!(
@@ -76,7 +77,7 @@ fn every_word_of_a_pipeline_is_read() {
     };
     assert_eq!(rows["owner.id"].lookup.as_deref(), Some("owner"));
     assert_eq!(pipeline.lookups["contact"].matching.len(), 2);
-    let comments = &pipeline.flows["comments"];
+    let comments = one_way(&pipeline, "comments");
     assert_eq!(comments.on_none, Some(FlowOnNone::Skip));
     let matching = comments.matching.as_ref().expect("match");
     assert_eq!(
@@ -87,8 +88,47 @@ fn every_word_of_a_pipeline_is_read() {
         Some("cases")
     );
     assert_eq!(
-        comments.fields, pipeline.flows["notes"].fields,
+        comments.fields,
+        one_way(&pipeline, "notes").fields,
         "an alias is the same rows"
+    );
+}
+
+fn one_way<'p>(pipeline: &'p Pipeline, name: &str) -> &'p Flow {
+    pipeline.flows[name].one_way().expect("a flow that goes one way")
+}
+
+#[test]
+fn every_word_of_a_two_way_flow_is_read() {
+    let pipeline = pipeline("pipeline.yaml");
+    let flow = pipeline.flows["synced"].two_way().expect("both ways");
+    assert_eq!(
+        (flow.remote.as_str(), flow.local.as_str()),
+        ("helpdesk.tickets", "crm.cases")
+    );
+    let create = flow.create.as_ref().expect("create");
+    assert_eq!(create.local, Some(CreateWhen::Always));
+    assert!(matches!(create.remote, Some(CreateWhen::When(_))));
+    let pair = flow
+        .pair
+        .as_ref()
+        .and_then(|pair| pair.local.as_ref())
+        .expect("pair");
+    assert_eq!(pair.key, "externalId");
+    assert!(matches!(
+        &flow.on_delete,
+        Some(OnceOrSides::Sides(sides))
+            if sides.remote == Some(OnPairDeleted::Unlink) && matches!(sides.local, Some(OnPairDeleted::Set(_)))
+    ));
+    assert_eq!(flow.on_frozen, Some(OnceOrSides::Once(OnFrozen::Hold)));
+    let description = &flow.fields["description"];
+    let to_remote = description.to_remote.as_ref().expect("to_remote");
+    assert_eq!(to_remote.field.as_deref(), Some("comment.body"));
+    assert_eq!(to_remote.rule.write, Some(Write::OnCreate));
+    let stamp = flow.fields["stamp"].to_local.as_ref().expect("to_local");
+    assert!(
+        stamp.rule.value.is_some(),
+        "the short form of a rule is its value"
     );
 }
 
@@ -236,7 +276,9 @@ fn every_word_is_documented_and_optional_ones_say_their_default() {
         ];
         let methods = [".get", ".post", ".put", ".patch", ".delete"];
         silent.retain(|word| {
-            !together.contains(&word.as_str()) && !methods.iter().any(|method| word.ends_with(method))
+            // The words of a rule are the same in one direction of a two-way row.
+            let word = word.strip_prefix("Directed").unwrap_or(word);
+            !together.contains(&word) && !methods.iter().any(|method| word.ends_with(method))
         });
         assert!(silent.is_empty(), "without description or default: {silent:?}");
     }

@@ -92,6 +92,14 @@ pub(in crate::compile) fn stream_facts(
                     Some(definition::IfUnchanged::InBody | definition::IfUnchanged::Merge(_))
                 )
             }),
+        creates_once: stream
+            .create
+            .as_ref()
+            .is_some_and(|create| create.idempotency.is_some() || create.find_again.is_some()),
+        changed_at: match &stream.changes {
+            Some(definition::Changes::Time(time)) => Some(time.from.as_str().to_owned()),
+            _ => None,
+        },
         conditions: read
             .flat_map(|template| template.variables().to_vec())
             .filter(|chain| chain.first().is_some_and(|name| name == "record"))

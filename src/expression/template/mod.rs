@@ -106,6 +106,25 @@ impl Template {
         matches!(self.form, Form::Single(_))
     }
 
+    /// The chain of names, if that is the only expression and has no filter, with the texts before and after it.
+    pub fn around_chain(&self) -> Option<(&str, &[String], &str)> {
+        let pieces = match &self.form {
+            Form::Literal(_) => return None,
+            Form::Single(expression) => return Some(("", expression.chain()?, "")),
+            Form::Mixed(pieces) => pieces.as_slice(),
+        };
+        match pieces {
+            [Piece::Literal(before), Piece::Expression(only)] => Some((before, only.chain()?, "")),
+            [Piece::Expression(only), Piece::Literal(after)] => Some(("", only.chain()?, after)),
+            [
+                Piece::Literal(before),
+                Piece::Expression(only),
+                Piece::Literal(after),
+            ] => Some((before, only.chain()?, after)),
+            _ => None,
+        }
+    }
+
     /// The values it reads, as dotted chains: `[["record", "requester", "role"], ["params", "x"]]`.
     pub fn variables(&self) -> &[Vec<String>] {
         &self.variables
