@@ -128,6 +128,9 @@ fn directed_rule<'f>(at: &Pointer, position: usize, row: &'f TwoWayRow, to: Side
     if !starts {
         rule.value = row_path(row, to.other()).cloned().map(Source::Path);
     }
+    if rule.link.is_some() && rule.key.is_none() {
+        rule.key = row_path(row, to.other()).cloned().map(Source::Path);
+    }
     rule.write = rule.write.or_else(|| row.write.clone());
     LegRule {
         at: match written {
@@ -203,5 +206,9 @@ mod tests {
             ("/r/to_remote", Some("c.d"))
         );
         assert_eq!(rule.rule.write, Some(crate::definition::Write::OnCreate));
+        let parent = row("{remote: $.ticket_id, local: $.case.id, to_local: {link: cases}}");
+        let rule = directed_rule(&Pointer::root(), 0, &parent, Side::Local);
+        assert_eq!(rule.rule.key, Some(Source::new("$.ticket_id").expect("a path")));
+        assert_eq!(rule.rule.value, None);
     }
 }

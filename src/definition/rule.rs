@@ -53,7 +53,8 @@ pub struct Rule {
     /// The name of a lookup that finds a record by the value; the result is that record's key.
     pub lookup: Option<String>,
     /// The name of a flow of this pipeline: the value is the key of the target record that this flow linked to the
-    /// source record whose key is `key`. A link that does not exist yet makes the record wait (`on_none` may say
+    /// source record whose key is `key`; of a two-way flow the key on the side that is not read here, or as named:
+    /// `FLOW.to_local` gives the local key, `FLOW.to_remote` the remote one. A link that does not exist yet makes the record wait (`on_none` may say
     /// otherwise).
     pub link: Option<String>,
     /// With `link`: the key of the other source record; a path (`$` is the source record) or a template. Default:

@@ -91,8 +91,9 @@ pub struct TwoWayFlow {
     /// Which directions travel: `both`, `to_local` or `to_remote`, or a template that sees `params` and gives one of
     /// them. Links are kept whatever it says, so that it may be changed at any time. Default: `both`.
     pub direction: Option<TemplateText>,
-    /// Another two-way flow whose linked pairs are the parents: children of both of a pair's records are read.
-    /// Default: the streams are read on their own.
+    /// Another two-way flow whose linked pairs are the parents. Of a stream that the connector describes as children
+    /// (`of`) only those of linked records are read; one that is read on its own says with a `link` row where its
+    /// records have the parent's key. Default: the streams are read on their own.
     pub of: Option<String>,
     /// Where the first run starts: a date or a time, usually a template that sees `params`; for both sides or for
     /// each. Default: from the beginning.
@@ -150,7 +151,7 @@ pub struct TwoWayFlow {
     /// How a side's personal data is shown: path (`$` is that side's record) to an action. It may tighten what the
     /// stream says, never loosen it. Default: what the streams say.
     pub pii: Option<Sides<IndexMap<PathText, Pii>>>,
-    /// How much may change in one run, both directions together. Default: the pipeline's.
+    /// How much may change in one run, in each direction. Default: the pipeline's.
     pub guard: Option<Guard>,
     /// How many records may be rejected, in each direction. Default: the pipeline's.
     pub rejects: Option<Rejects>,
@@ -229,8 +230,9 @@ impl JsonSchema for DirectedRule {
         schema.insert(
             "description".to_owned(),
             "How a row travels in one direction: the words of a rule, with the same order of steps, and `field`. Without \
-             `value`, `const`, `first_of`, `each` and `link` its input is the other side's path. Where a rule sees \
-             `record`, this one sees `remote` below `to_local` and `local` below `to_remote`."
+             `value`, `const`, `first_of`, `each` and `link` its input is the other side's path; a `link` without `key` \
+             takes its key there. Where a rule sees `record`, this one sees `remote` below `to_local` and `local` below \
+             `to_remote`."
                 .into(),
         );
         schema

@@ -5,3 +5,4 @@
 mod definitions;
 mod diagnostics;
 mod mutations;
+mod two_way;

@@ -29,7 +29,9 @@ pub struct TwoWay {
     pub changed_at: PerSide<Option<Path>>,
     /// What becomes of this side's record when the other's is deleted.
     pub on_delete: PerSide<OnPairDeleted>,
-    /// The flow whose linked pairs are the parents of these records; the directions' own `of` say so as well.
+    /// The flow whose linked pairs are the parents of these records. A direction has its own `of` only where the stream
+    /// that it reads is read by its parents; else its records are read on their own, and a row with `link` says where
+    /// they have the parent's key.
     pub of: Option<TwoWayId>,
     /// The rows, in the order written.
     pub rows: Vec<SyncRow>,

@@ -104,7 +104,7 @@ impl PipelineChecks<'_, '_> {
         let parent = flow
             .of
             .as_ref()
-            .filter(|_| has_parent)
+            .filter(|_| has_parent && source.is_some_and(|source| source.parent.is_some()))
             .map(|of| self.parent_flow(&at.key("of"), of, parts.stream(from), source));
         let (deletes, at_delete) = words::for_side(&at.key("on_delete"), flow.on_delete.as_ref(), to);
         let deletes = matches!(deletes, Some(definition::OnPairDeleted::Delete)).then_some(at_delete);

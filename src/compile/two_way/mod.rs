@@ -128,9 +128,8 @@ impl PipelineChecks<'_, '_> {
         let joins = PerSide::by(|side| self.side_joins(&mut parts, side));
         let of = flow.of.as_ref().map(|of| self.parent_pair(&parts, of));
         let paths = self.row_paths(&parts);
-        let parents = of.clone();
-        let directions =
-            PerSide::by(|to| self.direction(&parts, to, &raw[to.other()], &paths, parents.is_some()));
+        let has_parent = of.flatten().is_some();
+        let directions = PerSide::by(|to| self.direction(&parts, to, &raw[to.other()], &paths, has_parent));
         let create = PerSide::by(|to| self.create_when(&parts, to));
         let changed_at = PerSide::by(|side| self.changed_at(&parts, side));
         let on_delete = PerSide::by(|side| self.on_pair_deleted(&parts, side));
@@ -271,7 +270,19 @@ impl PipelineChecks<'_, '_> {
         let at = parts.at.key("of");
         self.flow_id(&at, of)?;
         if self.definition.flows.get(of)?.two_way().is_some() {
-            return self.two_way_id(of);
+            let has_parent = |side: &Side| parts.facts(*side).is_none_or(|facts| facts.parent.is_some());
+            if Side::BOTH.iter().any(has_parent) {
+                return self.two_way_id(of);
+            }
+            self.checks.error(Code::WrongChildren, &at, |report| {
+                report
+                    .message(format!(
+                        "neither `{}` nor `{}` has a parent, so their records are nobody's children",
+                        parts.flow.remote, parts.flow.local
+                    ))
+                    .hint("leave out `of`, and refer to the other record with `link`")
+            });
+            return None;
         }
         self.checks.error(Code::WrongChildren, &at, |report| {
             report
