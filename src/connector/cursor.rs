@@ -25,6 +25,13 @@ pub enum Cursor {
     },
     /// The largest key read.
     Key(String),
+    /// A change time, and the largest key for records that have no such time yet.
+    TimeAndKey {
+        /// Of the records that were changed.
+        time: Box<Cursor>,
+        /// Of the new ones.
+        key: Box<Cursor>,
+    },
     /// The stream was read to its end.
     Scan,
 }

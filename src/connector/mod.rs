@@ -73,6 +73,17 @@ impl Connection {
         }
     }
 
+    /// Whether the account has a stream: some systems have parts that must be installed. A connection to files has all.
+    ///
+    /// # Errors
+    /// What stopped the question.
+    pub async fn has(&self, stream: usize) -> Result<bool, ConnectorError> {
+        match &self.kind {
+            Kind::Http(http) => http.has(stream).await,
+            Kind::File(_) => Ok(true),
+        }
+    }
+
     /// Reads a stream. Must be called within a Tokio runtime; errors come from the reader.
     pub fn read(&self, stream: usize, request: ReadRequest) -> Reader {
         match &self.kind {

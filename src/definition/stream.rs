@@ -163,6 +163,22 @@ pub struct TimeChanges {
     pub query: IndexMap<String, ValueTemplate>,
     /// How far each run reaches back before the bound. Default: `0s`.
     pub overlap: Option<DurationText>,
+    /// Where a record that was never changed has no such time: the key that grows, by which new records are read as
+    /// well. Default: every record has the time.
+    pub new: Option<ShortOrLong<GrowingKey>>,
+    /// How changes are read where the account refuses `query`; each run asks once. Default: the run ends.
+    pub otherwise: Option<OtherwiseChanges>,
+}
+
+choice! {
+    /// How changes are read where the account refuses the parameters of a better way.
+    OtherwiseChanges {
+        /// Everything is read each time and compared.
+        "scan" => Scan,
+        maps:
+        /// Everything is read each time and compared, but for some members.
+        "scan" => ScanExcept(ScanChanges),
+    }
 }
 
 /// Changes by a key that grows.

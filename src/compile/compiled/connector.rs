@@ -389,6 +389,10 @@ pub struct List {
     pub pages: Pages,
     /// How to read only what changed.
     pub changes: Changes,
+    /// By what key new records are read as well, which have no time of a change yet.
+    pub new: Option<Changes>,
+    /// How to read changes where the account refuses the parameters of `changes`.
+    pub otherwise: Option<Changes>,
     /// Side-loaded records that are joined to the page's records.
     pub joins: Vec<SideLoad>,
 }

@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use super::ConnectorChecks;
+use super::stream::whole;
 use crate::compile::compiled::{Changes, Pages};
 use crate::compile::pointer::Pointer;
 use crate::compile::record_view::RecordView;
 use crate::compile::sight::Sight;
 use crate::definition::Place;
-use crate::definition::{self, DurationText, GrowingKey, KeyQuery, Stream, TimeChanges, TokenChanges};
+use crate::definition::{
+    self, DurationText, GrowingKey, KeyQuery, OtherwiseChanges, ScanChanges, Stream, TimeChanges,
+    TokenChanges,
+};
 use crate::diagnostic::Code;
 use crate::expression::Template;
 
@@ -51,18 +55,7 @@ impl ConnectorChecks<'_, '_> {
                 }
                 Some(Changes::WithParent)
             }
-            Some(definition::Changes::ScanExcept(scan)) => {
-                let at = word.key("scan").key("except");
-                let paths: Vec<_> = scan
-                    .except
-                    .iter()
-                    .enumerate()
-                    .map(|(position, path)| self.checks.path_into(&at.index(position), path, view))
-                    .collect();
-                Some(Changes::Scan {
-                    except: paths.into_iter().collect::<Option<_>>()?,
-                })
-            }
+            Some(definition::Changes::ScanExcept(scan)) => self.scan(&word.key("scan"), scan, view),
             Some(definition::Changes::Token(token)) => {
                 self.token(&word.key("token"), at, stream, token, view)
             }
@@ -71,6 +64,42 @@ impl ConnectorChecks<'_, '_> {
                 self.growing_key(&word.key("growing_key"), stream, key, pages, view)
             }
         }
+    }
+
+    fn scan(&self, at: &Pointer, scan: &ScanChanges, view: &RecordView) -> Option<Changes> {
+        let at = at.key("except");
+        let paths: Vec<_> = scan
+            .except
+            .iter()
+            .enumerate()
+            .map(|(position, path)| self.checks.path_into(&at.index(position), path, view))
+            .collect();
+        Some(Changes::Scan {
+            except: paths.into_iter().collect::<Option<_>>()?,
+        })
+    }
+
+    /// What `time` says beside itself: how new records are read as well, and how changes where it is refused.
+    pub(super) fn beside_time(
+        &self,
+        at: &Pointer,
+        stream: &Stream,
+        pages: Option<&Pages>,
+        view: &RecordView,
+    ) -> Option<(Option<Changes>, Option<Changes>)> {
+        let Some(definition::Changes::Time(time)) = &stream.changes else {
+            return Some((None, None));
+        };
+        let at = at.key("changes").key("time");
+        let new = time
+            .new
+            .as_ref()
+            .map(|key| self.growing_key(&at.key("new"), stream, key, pages, view));
+        let otherwise = time.otherwise.as_ref().map(|otherwise| match otherwise {
+            OtherwiseChanges::Scan => Some(Changes::Scan { except: Vec::new() }),
+            OtherwiseChanges::ScanExcept(scan) => self.scan(&at.key("otherwise").key("scan"), scan, view),
+        });
+        Some((whole(new)?, whole(otherwise)?))
     }
 
     fn token(

@@ -270,6 +270,7 @@ impl ConnectorChecks<'_, '_> {
         }
         let joins = self.side_loads(&here.key("join"), &list.join, view);
         let changes = self.changes(at, stream, pages.as_ref(), view);
+        let beside = self.beside_time(at, stream, pages.as_ref(), view);
         if list
             .words()
             .written()
@@ -286,10 +287,13 @@ impl ConnectorChecks<'_, '_> {
         let mut request = request?;
         request.records = records?;
         request.gone_is_none = matches!(list.on_gone, Some(OnGone::None));
+        let (new, otherwise) = beside?;
         Some(List {
             request,
             pages: pages?,
             changes: changes?,
+            new,
+            otherwise,
             joins: joins?,
         })
     }

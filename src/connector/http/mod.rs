@@ -6,6 +6,7 @@
 
 mod again;
 mod auth;
+mod changes;
 mod classify;
 mod client;
 mod error;
@@ -29,7 +30,8 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 
 use reqwest::Url;
 
@@ -58,6 +60,8 @@ pub(super) struct HttpConnection {
     authenticator: Authenticator,
     limits: Arc<Limits>,
     paths: EnvelopePaths,
+    /// Whether the account takes the parameters by which changes of a stream are read, where that was asked.
+    probed: Mutex<HashMap<usize, bool>>,
 }
 
 /// Where envelopes have their parts.
@@ -132,6 +136,7 @@ impl HttpConnection {
             counters,
             context,
             pipeline,
+            probed: Mutex::default(),
         })
     }
 

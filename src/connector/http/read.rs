@@ -28,10 +28,10 @@ const RECORDS_TOGETHER: usize = 500;
 const KEYS_TOGETHER: usize = 100;
 
 /// Where pages go; the receiver is gone when nobody wants more.
-type Pages = Sender<Result<Page, ConnectorError>>;
+pub(super) type Pages = Sender<Result<Page, ConnectorError>>;
 
 /// Nobody wants more pages, or reading failed.
-enum End {
+pub(super) enum End {
     Unwanted,
     Failed(ConnectorError),
 }
@@ -69,7 +69,13 @@ impl HttpConnection {
             return self.read_children(described, list, &request, pages).await;
         }
         let what = format!("list `{}`", described.name);
-        let mut listing = Listing::new(self, described, list, &request, None, &what)?;
+        let changes = self.changes_of(stream, list, &what).await?;
+        if let (Changes::Time { .. }, Some(new)) = (changes, &list.new) {
+            return self
+                .read_changed_and_new(described, list, new, &request, &what, pages)
+                .await;
+        }
+        let mut listing = Listing::new(self, described, (list, changes), &request, None, &what)?;
         while let Some(page) = listing.next().await? {
             pages.send(Ok(page)).await.map_err(|_| End::Unwanted)?;
         }
@@ -141,7 +147,14 @@ impl HttpConnection {
         position: usize,
         what: &str,
     ) -> Result<(Vec<Record>, u64, Timestamp), ConnectorError> {
-        let mut listing = Listing::new(self, stream, list, request, request.parents.get(position), what)?;
+        let mut listing = Listing::new(
+            self,
+            stream,
+            (list, &list.changes),
+            request,
+            request.parents.get(position),
+            what,
+        )?;
         let mut records = Vec::new();
         let (mut bytes, mut at) = (0, Timestamp::now());
         while let Some(page) = listing.next().await? {
@@ -173,7 +186,7 @@ impl HttpConnection {
     }
 }
 
-async fn send(pages: &Pages, page: Page) -> Result<(), End> {
+pub(super) async fn send(pages: &Pages, page: Page) -> Result<(), End> {
     pages.send(Ok(page)).await.map_err(|_| End::Unwanted)
 }
 
@@ -193,9 +206,10 @@ fn length(length: usize) -> u64 {
 }
 
 /// One listing, from its first to its last page.
-struct Listing<'r> {
+pub(super) struct Listing<'r> {
     connection: &'r HttpConnection,
     list: &'r List,
+    changes: &'r Changes,
     what: &'r str,
     parent: Option<&'r Value<'r>>,
     reader: RecordReader<'r>,
@@ -213,10 +227,11 @@ enum Turn {
 }
 
 impl<'r> Listing<'r> {
-    fn new(
+    /// A listing by one of the ways in which changes are read.
+    pub(super) fn new(
         connection: &'r HttpConnection,
         stream: &'r Stream,
-        list: &'r List,
+        (list, changes): (&'r List, &'r Changes),
         request: &ReadRequest,
         parent: Option<&'r Value<'r>>,
         what: &'r str,
@@ -226,17 +241,18 @@ impl<'r> Listing<'r> {
         Ok(Listing {
             connection,
             list,
+            changes,
             what,
             parent,
             reader: RecordReader::new(connection, stream, &list.request, &list.joins, what)?,
             pager,
-            track: Track::new(&list.changes, &stream.key, request),
+            track: Track::new(changes, &stream.key, request),
             turn,
         })
     }
 
     /// The next page; `None` after the last one.
-    async fn next(&mut self) -> Result<Option<Page>, ConnectorError> {
+    pub(super) async fn next(&mut self) -> Result<Option<Page>, ConnectorError> {
         let Some(turn) = self.turn.take() else {
             return Ok(None);
         };
@@ -294,7 +310,7 @@ impl<'r> Listing<'r> {
         records: Vec<Record>,
     ) -> Result<Page, ConnectorError> {
         let scope = self.scope()?;
-        let step = match self.list.changes {
+        let step = match self.changes {
             Changes::Token { .. } => Step::End,
             _ => self.pager.next(answer, &outgoing.url, &records, &scope)?,
         };
@@ -369,7 +385,7 @@ impl<'r> Listing<'r> {
         refused && self.track.lose_token()
     }
 
-    fn astray(&self, astray: Astray) -> ConnectorError {
+    pub(super) fn astray(&self, astray: Astray) -> ConnectorError {
         let (connection, what) = (self.connection.name().to_owned(), self.what.to_owned());
         match astray {
             Astray::Json(error) => self.connection.body(self.what, error),

@@ -81,7 +81,7 @@ impl HttpConnection {
             stream,
             stream_name: described.name.clone(),
             operation,
-            key: intent.key.clone(),
+            key: intent.key,
             counts_for: match &write.counts_for {
                 Some(template) => self.text(template, &scope, &what)?,
                 None => None,

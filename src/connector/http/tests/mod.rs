@@ -62,6 +62,8 @@ fn list() -> List {
         },
         pages: Pages::Single,
         changes: Changes::Scan { except: Vec::new() },
+        new: None,
+        otherwise: None,
         joins: Vec::new(),
     }
 }

@@ -1,0 +1,178 @@
+//! What an account can do: whether it has a stream at all, and by which way its changes are read.
+//!
+//! A way that only some accounts offer is tried once, with a request that would find nothing; a refusal chooses the other.
+//! Where records that were never changed have no time of a change, new ones are read by their key after the changed ones.
+
+use std::sync::PoisonError;
+
+use jiff::Timestamp;
+
+use super::HttpConnection;
+use super::client::{Call, Failure};
+use super::page::Pager;
+use super::read::{End, Listing, Pages, send};
+use super::template::replaced;
+use super::track::Track;
+use crate::compile::compiled::{Changes, ErrorOutcome, List, Stream};
+use crate::connector::{ConnectorError, Cursor, ReadRequest};
+use crate::expression::Value;
+
+impl HttpConnection {
+    /// Whether the account has a stream: some systems have parts that must be installed.
+    ///
+    /// # Errors
+    /// What stopped the question.
+    pub(in crate::connector) async fn has(&self, stream: usize) -> Result<bool, ConnectorError> {
+        let described = self.stream(stream)?;
+        let list = described
+            .list
+            .as_ref()
+            .filter(|_| described.parent.is_none())
+            .ok_or_else(|| self.unsupported(described, "be asked for: it has no list of its own"))?;
+        let what = format!("list `{}`", described.name);
+        match self.asked(list, &what, Vec::new()).await {
+            Ok(()) => Ok(true),
+            Err(failure) if failure.is_gone() => Ok(false),
+            Err(failure) => Err(failure.into_error(self.name(), &what)),
+        }
+    }
+
+    /// The way in which this account's changes are read.
+    pub(super) async fn changes_of<'l>(
+        &self,
+        stream: usize,
+        list: &'l List,
+        what: &str,
+    ) -> Result<&'l Changes, ConnectorError> {
+        let (Changes::Time { query, .. }, Some(otherwise)) = (&list.changes, &list.otherwise) else {
+            return Ok(&list.changes);
+        };
+        let known = self
+            .probed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&stream)
+            .copied();
+        let is_taken = match known {
+            Some(is_taken) => is_taken,
+            None => {
+                let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default();
+                let scope = self.scope()?.with_owned("since", Value::text(now.to_string()));
+                let bound = self.parameters(query, &scope, what)?;
+                let is_taken = match self.asked(list, what, bound).await {
+                    Ok(()) => true,
+                    Err(failure) if is_refusal(&failure) => false,
+                    Err(failure) => return Err(failure.into_error(self.name(), what)),
+                };
+                tracing::debug!(
+                    connection = self.name(),
+                    request = what,
+                    is_taken,
+                    "asked whether changes can be filtered by time"
+                );
+                self.probed
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .insert(stream, is_taken);
+                is_taken
+            }
+        };
+        Ok(if is_taken { &list.changes } else { otherwise })
+    }
+
+    /// Asks for the first page of a list, whatever it holds.
+    async fn asked(
+        &self,
+        list: &List,
+        what: &str,
+        bound: super::template::Parameters,
+    ) -> Result<(), Failure> {
+        let scope = self.scope().map_err(Failure::Error)?;
+        let first = Pager::new(self, &list.pages, what).first();
+        let outgoing = self
+            .outgoing(&list.request, &scope, &replaced(bound, first), None, what)
+            .map_err(Failure::Error)?;
+        let call = Call {
+            what,
+            template: list.request.path.source(),
+            draw: self.draw(&list.request, &scope, what).map_err(Failure::Error)?,
+            outgoing: &outgoing,
+            writes: false,
+            repeatable: true,
+            keep: &[],
+        };
+        self.exchange(&call, |_| Ok(())).await.map(|_| ())
+    }
+
+    /// Reads what changed since a time, then what is new since a key. The first read has no bounds and is one listing,
+    /// of which both are noted.
+    pub(super) async fn read_changed_and_new(
+        &self,
+        stream: &Stream,
+        list: &List,
+        new: &Changes,
+        request: &ReadRequest,
+        what: &str,
+        pages: &Pages,
+    ) -> Result<(), End> {
+        let part = |cursor: Option<&Cursor>| ReadRequest {
+            cursor: cursor.cloned(),
+            ..ReadRequest::default()
+        };
+        let (time, key) = match request.cursor.as_ref().filter(|_| !request.full) {
+            Some(Cursor::TimeAndKey { time, key }) => (&**time, &**key),
+            _ => {
+                let mut keys = Track::new(new, &stream.key, &part(None));
+                let mut listing = Listing::new(self, stream, (list, &list.changes), &part(None), None, what)?;
+                while let Some(mut page) = listing.next().await? {
+                    let observed =
+                        keys.observe(&bytes::Bytes::new(), std::mem::take(&mut page.records), page.at);
+                    page.records = observed.map_err(|astray| listing.astray(astray))?.records;
+                    let time = page.cursor.take().filter(|_| page.last);
+                    page.cursor = time.zip(keys.finished()).map(both);
+                    send(pages, page).await?;
+                }
+                return Ok(());
+            }
+        };
+        let mut time = time.clone();
+        let mut changed = Listing::new(
+            self,
+            stream,
+            (list, &list.changes),
+            &part(Some(&time)),
+            None,
+            what,
+        )?;
+        while let Some(mut page) = changed.next().await? {
+            page.last = false;
+            if let Some(reached) = page.cursor.take() {
+                time = reached;
+                page.cursor = Some(both((time.clone(), key.clone())));
+            }
+            send(pages, page).await?;
+        }
+        let mut listing = Listing::new(self, stream, (list, new), &part(Some(key)), None, what)?;
+        while let Some(mut page) = listing.next().await? {
+            page.cursor = page.cursor.take().map(|key| both((time.clone(), key)));
+            send(pages, page).await?;
+        }
+        Ok(())
+    }
+}
+
+fn both((time, key): (Cursor, Cursor)) -> Cursor {
+    Cursor::TimeAndKey {
+        time: Box::new(time),
+        key: Box::new(key),
+    }
+}
+
+/// Whether the system says that it does not take such a request.
+fn is_refusal(failure: &Failure) -> bool {
+    match failure {
+        Failure::Error(error) => matches!(error, ConnectorError::Fatal { .. }),
+        Failure::Refused { outcome, .. } => matches!(outcome, ErrorOutcome::Reject | ErrorOutcome::Fatal),
+        Failure::Unknown(_) => false,
+    }
+}
