@@ -10,6 +10,7 @@
 )]
 
 mod children;
+mod connectors;
 mod files;
 mod folder;
 mod interruption;
