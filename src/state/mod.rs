@@ -32,7 +32,7 @@ pub use budget::{BudgetDraw, BudgetGrant, BudgetRef};
 pub use error::StateError;
 pub use intent::{Claim, CreateKey, Created, Intent};
 pub use lease::{Holder, Lease};
-pub use pair::{PairBaseline, PairIntent, PairKeys, PairRow, SideMark, StoredPair};
+pub use pair::{IntendedRow, PairBaseline, PairIntent, PairKeys, PairRow, SideMark, StoredPair};
 pub use queue::{HeldRow, QueueClear, QueueFilter, QueueItem, QueueKind, QueuedRecord, WaitsFor};
 pub use run::{FlowStatus, Run, RunEnd, RunStart, Status};
 pub use sqlite::SqliteState;

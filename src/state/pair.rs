@@ -77,8 +77,19 @@ pub struct PairIntent {
     pub to: Side,
     /// The pair as it stands if only this write fails.
     pub before: PairBaseline,
-    /// The rows that are written, by position in `before`, as they stand once the target shows what was sent.
-    pub written: Vec<(usize, PairRow)>,
+    /// The rows that are written.
+    pub written: Vec<IntendedRow>,
+}
+
+/// A row of an intent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IntendedRow {
+    /// Its position in the intent's baseline.
+    pub row: usize,
+    /// What the target showed; `None` for a create.
+    pub replaces: Option<Digest>,
+    /// The row's baseline once the target shows what was sent.
+    pub becomes: PairRow,
 }
 
 impl PairBaseline {

@@ -54,13 +54,13 @@ fn is_smaller(observed: &str, known: &str) -> bool {
     false
 }
 
-/// Whether a change stamp can guard a write: a later edit must get another one. While the system's clock, `now`, is
-/// within the stamp's grain and a second, it may not; the record is read again then.
-pub fn is_precondition(stamp: Timestamp, grain: SignedDuration, now: Timestamp) -> bool {
+/// Whether a change stamp can guard a write: every edit after the reading must get another one. A stamp that was younger
+/// than its grain and a second when it was read, by the system's own clock, cannot; the record is read again then.
+pub fn is_precondition(stamp: Timestamp, grain: SignedDuration, read_at: Timestamp) -> bool {
     grain
         .checked_add(SignedDuration::from_secs(1))
         .and_then(|until| stamp.checked_add(until).ok())
-        .is_some_and(|until| until <= now)
+        .is_some_and(|until| until <= read_at)
 }
 
 /// The side whose record was changed last, by the records' change times and how far each system's clock is ahead of

@@ -66,12 +66,17 @@ impl Judgement<'_> {
             if let Some(side) = self.facts.ruling {
                 return self.ruled(side);
             }
-            let back = baseline.in_step.is_some() && !self.changed.remote && !self.changed.local;
-            return if self.corresponds() || back {
-                self.settle(Cause::Agreed)
-            } else {
-                self.end(Action::Hold, Cause::Waiting, baseline)
-            };
+            if self.corresponds() {
+                return self.settle(Cause::Agreed);
+            }
+            if baseline.in_step.is_some() && !self.changed.remote && !self.changed.local {
+                let released = PairRow {
+                    held: false,
+                    ..baseline
+                };
+                return self.end(Action::Settle, Cause::Agreed, released);
+            }
+            return self.end(Action::Hold, Cause::Waiting, baseline);
         }
         if baseline.in_step.is_none() {
             return self.first_link();
@@ -284,7 +289,13 @@ impl Judgement<'_> {
             (Speech::Falls(_), Speech::Says(_)) => self.write(winner, won(loser, WonBy::Fallback)),
             (Speech::Falls(_), _) => self.not_carried(loser, NotCarried::Fallback, nobody, baseline),
             (Speech::Silent(_), Speech::Says(_)) => self.write(winner, won(loser, WonBy::Silence)),
-            (Speech::Silent(reason), Speech::Falls(_) | Speech::Shut(_)) => {
+            (Speech::Silent(_), Speech::Falls(_)) => {
+                self.not_carried(winner, NotCarried::Fallback, nobody, baseline)
+            }
+            (Speech::Silent(_), Speech::Refused(refusal)) => {
+                self.end(Action::Refuse(refusal), nobody, baseline)
+            }
+            (Speech::Silent(reason), Speech::Shut(_)) => {
                 self.not_carried(loser, reason, nobody, self.consumed(winner))
             }
             (Speech::Silent(reason), _) => self.not_carried(loser, reason, nobody, self.in_step()),

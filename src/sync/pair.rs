@@ -1,6 +1,6 @@
 //! What becomes of two records as a whole: reconciled, linked, created, parted, or left to a person.
 
-use crate::compile::compiled::{PerSide, Side};
+use crate::compile::compiled::{OnPairDeleted, PerSide, Side};
 
 /// How one side of a pair was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,22 +51,9 @@ pub enum Candidate {
     Missing,
 }
 
-/// What becomes of one record when the other is deleted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OneSided {
-    /// The link ends and leaves a tombstone.
-    Unlink,
-    /// Nothing; the link stays.
-    Keep,
-    /// It is deleted as well, within the guard.
-    Delete,
-    /// Fields of it are set, and the link ends.
-    Set,
-}
-
 /// What is known of a pair before its rows are looked at.
 #[derive(Clone, Copy, Debug)]
-pub struct PairSituation {
+pub struct PairSituation<'a> {
     /// How each side was found.
     pub presence: PerSide<Presence>,
     /// What binds them.
@@ -76,7 +63,7 @@ pub struct PairSituation {
     /// Whether the flow's direction lets this side be written.
     pub writes: PerSide<bool>,
     /// What becomes of this side's record when the other side's is deleted.
-    pub on_delete: PerSide<OneSided>,
+    pub on_delete: PerSide<&'a OnPairDeleted>,
 }
 
 /// What becomes of a pair.
@@ -139,7 +126,7 @@ impl HeldMatch {
 }
 
 /// Decides about a pair, or about a record without a counterpart.
-pub fn decide_pair(situation: &PairSituation) -> PairAction {
+pub fn decide_pair(situation: &PairSituation<'_>) -> PairAction {
     match situation.bond {
         Bond::Ended => PairAction::Ended,
         Bond::Linked { contradicted } => linked(situation, contradicted),
@@ -147,7 +134,7 @@ pub fn decide_pair(situation: &PairSituation) -> PairAction {
     }
 }
 
-fn linked(situation: &PairSituation, contradicted: bool) -> PairAction {
+fn linked(situation: &PairSituation<'_>, contradicted: bool) -> PairAction {
     let presence = &situation.presence;
     let side_that_is = |wanted: &[Presence]| {
         Side::BOTH
@@ -163,10 +150,10 @@ fn linked(situation: &PairSituation, contradicted: bool) -> PairAction {
     if let Some(deleted) = side_that_is(&[Presence::Deleted]) {
         let stays = deleted.other();
         return match situation.on_delete[stays] {
-            OneSided::Unlink => PairAction::Unlink(Some(deleted)),
-            OneSided::Delete if situation.writes[stays] => PairAction::Delete(stays),
-            OneSided::Set if situation.writes[stays] => PairAction::Set(stays),
-            OneSided::Keep | OneSided::Delete | OneSided::Set => PairAction::Keep(deleted),
+            OnPairDeleted::Unlink => PairAction::Unlink(Some(deleted)),
+            OnPairDeleted::Delete if situation.writes[stays] => PairAction::Delete(stays),
+            OnPairDeleted::Set(_) if situation.writes[stays] => PairAction::Set(stays),
+            OnPairDeleted::Keep | OnPairDeleted::Delete | OnPairDeleted::Set(_) => PairAction::Keep(deleted),
         };
     }
     if let Some(left) = side_that_is(&[Presence::Left]) {
@@ -178,7 +165,7 @@ fn linked(situation: &PairSituation, contradicted: bool) -> PairAction {
     PairAction::Reconcile
 }
 
-fn unlinked(situation: &PairSituation, candidate: Candidate) -> PairAction {
+fn unlinked(situation: &PairSituation<'_>, candidate: Candidate) -> PairAction {
     let presence = &situation.presence;
     // The record that was read is the one for which the other is looked for.
     let from = if presence.remote == Presence::Absent {

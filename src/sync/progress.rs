@@ -7,7 +7,7 @@ use super::judge::judge;
 use super::policy::{RowPolicy, Way};
 use super::verdict::{Action, Verdict};
 use crate::compile::compiled::{OnAltered, PerSide, Side};
-use crate::state::{PairBaseline, PairIntent, PairRow, SideMark};
+use crate::state::{IntendedRow, PairBaseline, PairIntent, PairRow, SideMark};
 
 /// What is decided about a pair.
 #[derive(Clone, Debug)]
@@ -144,7 +144,12 @@ impl Reconciled {
     pub fn intent(&self, keys: PerSide<Option<String>>, to: Side, baseline: &PairBaseline) -> PairIntent {
         let written = self.rows_to(to).into_iter().filter_map(|position| {
             let row = self.rows.get(position)?;
-            Some((position, row.written(to, row.sends(to)?)?))
+            let replaces = row.seen[to].filter(|_| self.creates != Some(to));
+            Some(IntendedRow {
+                row: position,
+                replaces: replaces.map(|seen| seen.digest),
+                becomes: row.written(to, row.sends(to)?)?,
+            })
         });
         PairIntent {
             keys,
@@ -214,28 +219,50 @@ impl Reconciled {
     }
 }
 
-/// What an intent of a dead run leaves behind, when its target has been read again: the rows that show what was sent
-/// were written, of the others nothing is claimed. `stored` is the pair as it is in the store, `present` what the
-/// target shows of each row of the intent, in its order.
+/// What is known of an intent of a dead run when its target has been read again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// The pair from now on.
+    pub baseline: PairBaseline,
+    /// Rows that were written, by position in the intent.
+    pub written: Vec<usize>,
+    /// Rows of which nobody knows: they are held.
+    pub unknown: Vec<usize>,
+}
+
+/// Settles an intent whose answer is lost by what its target shows now. A row that shows what was sent was written; one
+/// that shows what was there, in a record that bears the same version, was not. Of any other a person decides, since
+/// writing again could destroy what somebody made of it. `stored` is the pair as it is in the store, `present` what the target shows of each row of the intent, in its order.
 pub fn settle(
     stored: Option<PairBaseline>,
     intent: &PairIntent,
     mark: SideMark,
     present: &[Option<Seen>],
-) -> PairBaseline {
-    let mut baseline = stored.unwrap_or_else(|| intent.before.clone());
-    baseline.sides[intent.to] = mark;
-    for (position, written) in &intent.written {
-        let shown = present.get(*position).copied().flatten();
-        let sent = written.in_step.map(|in_step| in_step[intent.to]);
-        let name = intent.before.names.get(*position);
-        let place = baseline.names.iter().position(|other| Some(other) == name);
-        let row = place.and_then(|place| baseline.rows.get_mut(place));
-        if let (Some(shown), Some(sent), Some(row)) = (shown, sent, row)
-            && shown.digest == sent
-        {
-            *row = *written;
+) -> Settled {
+    let mut settled = Settled {
+        baseline: stored.unwrap_or_else(|| intent.before.clone()),
+        written: Vec::new(),
+        unknown: Vec::new(),
+    };
+    let before = &intent.before.sides[intent.to].version;
+    let untouched = before.is_none() || mark.version.is_none() || *before == mark.version;
+    settled.baseline.sides[intent.to] = mark;
+    for intended in &intent.written {
+        let name = intent.before.names.get(intended.row);
+        let names = &settled.baseline.names;
+        let place = names.iter().position(|other| Some(other) == name);
+        let row = place.and_then(|place| settled.baseline.rows.get_mut(place));
+        let (Some(Some(shown)), Some(row)) = (present.get(intended.row), row) else {
+            continue;
+        };
+        let sent = intended.becomes.in_step.map(|in_step| in_step[intent.to]);
+        if sent == Some(shown.digest) {
+            *row = intended.becomes;
+            settled.written.push(intended.row);
+        } else if intended.replaces != Some(shown.digest) || !untouched {
+            row.held = true;
+            settled.unknown.push(intended.row);
         }
     }
-    baseline
+    settled
 }

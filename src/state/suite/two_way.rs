@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::{CASES, at, batch, item, run_number};
 use crate::compile::compiled::{PerSide, Side};
 use crate::state::{
-    Batch, Digest, Fallback, HeldRow, Intent, LinkChange, PairBaseline, PairIntent, PairKeys, PairRow,
-    QueueFilter, QueueItem, QueueKind, SideMark, State,
+    Batch, Digest, Fallback, HeldRow, IntendedRow, Intent, LinkChange, PairBaseline, PairIntent, PairKeys,
+    PairRow, QueueFilter, QueueItem, QueueKind, SideMark, State,
 };
 
 fn keys(remote: &str, local: &str) -> PairKeys {
@@ -183,7 +183,11 @@ pub(in crate::state) fn intents_keep_what_a_pair_becomes(state: &dyn State) {
             },
             to: Side::Local,
             before: pair(1, 2),
-            written: vec![(1, PairRow::default())],
+            written: vec![IntendedRow {
+                row: 1,
+                replaces: Some(Digest([3; 16])),
+                becomes: PairRow::default(),
+            }],
         }),
         create: None,
         first_sent: at(0),
