@@ -13,9 +13,9 @@ use super::context::Context;
 use crate::compile::compiled::{Flow, Side, Stream};
 use crate::connector::{Prepared, WriteOutcome};
 use crate::state::{
-    Batch, Intent, LinkChange, PairIntent, PairKeys, QueueItem, QueueKind, QueuedRecord, SideMark,
+    Batch, HeldRow, Intent, LinkChange, PairIntent, PairKeys, QueueItem, QueueKind, QueuedRecord, SideMark,
 };
-use crate::sync::{Fingerprints, Seen};
+use crate::sync::{Fingerprints, Seen, row_names};
 
 /// How long a request may still be under way after its process died.
 const LONGEST_REQUEST: Duration = Duration::from_secs(30);
@@ -177,8 +177,10 @@ async fn settle_pair(
         .value()
         .map_err(|error| Stop::Internal(format!("a record of the sink cannot be read: {error}")))?;
     let fingerprints = Fingerprints::new(context.digester.clone());
+    let names = row_names(way);
     let shown = |name: &String| {
-        let row = way.rows.iter().find(|row| row.name == *name)?;
+        let position = names.iter().position(|other| other == name)?;
+        let row = way.rows.get(position)?;
         let value = row.fields[intent.to].as_ref()?.one(&view)?;
         Some(fingerprints.seen(value))
     };
@@ -196,7 +198,19 @@ async fn settle_pair(
         .pairs(flow_ref, Side::Remote, &[remote.as_str()])?
         .remove(remote);
     let linked = stored.as_ref().is_some_and(|stored| !stored.tombstone);
-    let baseline = crate::sync::settle(stored.and_then(|stored| stored.baseline), intent, mark, &present);
+    let stored = stored.and_then(|stored| stored.baseline);
+    let settled = crate::sync::settle(stored, intent, mark, &present);
+    if !settled.unknown.is_empty() {
+        let unknown = settled
+            .unknown
+            .iter()
+            .filter_map(|row| intent.before.names.get(*row));
+        let unknown = unknown.filter_map(|name| way.rows.get(names.iter().position(|other| other == name)?));
+        let rows: Vec<&str> = unknown.map(|row| row.name.as_str()).collect();
+        batch
+            .queue_put
+            .push(outcome_unknown(context, batch, remote, &rows, sequence));
+    }
     if !linked {
         batch.links.push(LinkChange::Put {
             source: remote.clone(),
@@ -207,8 +221,45 @@ async fn settle_pair(
         remote: remote.clone(),
         local: local.clone(),
     };
-    batch.pairs.push((keys, baseline));
+    batch.pairs.push((keys, settled.baseline));
     Ok(())
+}
+
+/// Rows that a dead run wrote or did not write: what they show now, somebody made of them.
+fn outcome_unknown(
+    context: &Context,
+    batch: &Batch,
+    remote: &str,
+    rows: &[&str],
+    sequence: u64,
+) -> QueueItem {
+    let reason = "an interrupted run was about to write it, and it has been changed since";
+    QueueItem {
+        kind: QueueKind::Held,
+        key: remote.to_owned(),
+        field: Some(rows.join(", ")),
+        rule: "settle".to_owned(),
+        code: "outcome_unknown".to_owned(),
+        reason: format!("{reason}: choose the side that counts with `queue resolve`"),
+        value: None,
+        record: QueuedRecord::KeyOnly,
+        attempts: 1,
+        first_seen: batch.at,
+        last_seen: batch.at,
+        sequence,
+        run: context.run,
+        waits_for: None,
+        held_rows: rows
+            .iter()
+            .map(|row| HeldRow {
+                row: (*row).to_owned(),
+                remote: None,
+                local: None,
+                reason: reason.to_owned(),
+                ruling: None,
+            })
+            .collect(),
+    }
 }
 
 /// Waits until a search would find what the lost request may have written.

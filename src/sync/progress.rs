@@ -245,7 +245,7 @@ pub fn settle(
         unknown: Vec::new(),
     };
     let before = &intent.before.sides[intent.to].version;
-    let untouched = before.is_none() || mark.version.is_none() || *before == mark.version;
+    let untouched = mark.version.is_none() || *before == mark.version;
     settled.baseline.sides[intent.to] = mark;
     for intended in &intent.written {
         let name = intent.before.names.get(intended.row);

@@ -16,9 +16,9 @@ use crate::run::decide::{self, Change};
 use crate::run::plan::Planner;
 use crate::state::{Digester, HeldRow, SideMark};
 use crate::sync::{
-    Action, Bond, Cause, ClosedBy, Fingerprints, Mapped, OneSided, PairAction, PairFacts, PairSituation,
-    Presence, Reconciled, Refusal, RowFacts, RowPolicy, Seen, Verdict, Way, changed_last, decide_pair,
-    reconcile, reconcile_create,
+    Action, Bond, Cause, Fingerprints, Mapped, PairAction, PairFacts, PairSituation, Presence, Reconciled,
+    Refusal, RowFacts, RowPolicy, Seen, Verdict, changed_last, decide_pair, reconcile, reconcile_create,
+    row_names,
 };
 
 /// Judges the pairs of one two-way flow.
@@ -33,17 +33,11 @@ pub(super) struct Judge<'c> {
 impl<'c> Judge<'c> {
     /// The rules of a flow.
     pub(super) fn new(context: &'c Context, way: &'c TwoWay) -> Self {
-        let policy = |row: &SyncRow| RowPolicy {
-            ways: PerSide::by(|to| way_of(context, way, row, to)),
-            conflict: row.conflict,
-            on_first_link: row.on_first_link,
-            on_altered: row.on_altered,
-        };
         Judge {
             context,
             way,
-            policies: way.rows.iter().map(policy).collect(),
-            names: way.rows.iter().map(|row| row.name.clone()).collect(),
+            policies: RowPolicy::all(&context.pipeline, way),
+            names: row_names(way),
             fingerprints: Fingerprints::new(Digester::new(context.state.digest_key())),
         }
     }
@@ -131,7 +125,7 @@ impl<'c> Judge<'c> {
         }
     }
 
-    fn situation(&self, pair: &Pair) -> PairSituation {
+    fn situation(&self, pair: &Pair) -> PairSituation<'_> {
         PairSituation {
             presence: PerSide::by(|side| {
                 pair.sides[side]
@@ -141,12 +135,7 @@ impl<'c> Judge<'c> {
             bond: pair.bond,
             creates: PerSide::by(|side| self.creates(pair, side)),
             writes: PerSide::by(|side| self.way.direction.writes(side)),
-            on_delete: PerSide::by(|side| match self.way.on_delete[side] {
-                OnPairDeleted::Unlink => OneSided::Unlink,
-                OnPairDeleted::Keep => OneSided::Keep,
-                OnPairDeleted::Delete => OneSided::Delete,
-                OnPairDeleted::Set(_) => OneSided::Set,
-            }),
+            on_delete: self.way.on_delete.as_ref(),
         }
     }
 
@@ -500,16 +489,6 @@ pub(super) fn seen_values(judge: &Judge<'_>, pair: &Pair, side: Side) -> Vec<Opt
         None => judge.fingerprints.source(&judge.mapped(pair, row, side.other())),
     };
     judge.way.rows.iter().map(value).collect()
-}
-
-/// What a row may do in one direction.
-fn way_of(context: &Context, way: &TwoWay, row: &SyncRow, to: Side) -> Way {
-    match row.to[to].and_then(|position| context.pipeline.flows[way.to[to]].rows.get(position)) {
-        Some(_) if !way.direction.writes(to) => Way::Closed(ClosedBy::Flow),
-        Some(rule) => Way::Open(rule.write),
-        None if row.fields.remote.is_some() && row.fields.local.is_some() => Way::Closed(ClosedBy::Row),
-        None => Way::None,
-    }
 }
 
 /// The decision about a record one of whose rows was refused.
