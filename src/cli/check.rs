@@ -1,5 +1,7 @@
-//! `crosswalk check`: asks every system of a pipeline whether it can be reached and accepts the credentials.
+//! `crosswalk check`: asks every system of a pipeline whether it can be reached, accepts the credentials, and has the
+//! streams that the pipeline uses.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,7 +14,9 @@ use super::arguments::Format;
 use super::exit::{Exit, Failure};
 use super::load::{self, Settings};
 use super::table::{Align, Table};
-use crate::connector::{Connection, ConnectionContext};
+use crate::compile::compiled::{ConnectionId, Pipeline};
+use crate::connector::{Connection, ConnectionContext, ConnectorError};
+use crate::diagnostic::list;
 use crate::telemetry::Telemetry;
 
 /// The arguments of `crosswalk check`.
@@ -21,7 +25,7 @@ use crate::telemetry::Telemetry;
 Example:
   crosswalk check sync.yaml
 
-Exit code 11 when a connection is refused or cannot be reached.")]
+Exit code 11 when a connection is refused, cannot be reached, or lacks a stream that the pipeline uses.")]
 pub struct Check {
     /// The pipeline file
     pipeline: PathBuf,
@@ -52,15 +56,18 @@ pub(super) fn check(context: &Context, arguments: &Check) -> Result<Exit, Failur
                 ..ConnectionContext::default()
             };
             let answer = match Connection::open(Arc::clone(&pipeline), id, connection_context) {
-                Ok(connection) => connection.check().await,
+                Ok(connection) => ask(&connection, &pipeline, id).await,
                 Err(error) => Err(error),
             };
-            answers.push((
-                name,
-                answer
-                    .err()
-                    .map(|error| format!("{:#}", anyhow::Error::new(error))),
-            ));
+            let problem = match answer {
+                Ok(missing) if missing.is_empty() => None,
+                Ok(missing) => Some(format!(
+                    "the account has no {}: install what brings it, or leave out the flows that use it",
+                    list(missing.iter().map(String::as_str))
+                )),
+                Err(error) => Some(format!("{:#}", anyhow::Error::new(error))),
+            };
+            answers.push((name, problem));
         }
         answers
     });
@@ -85,4 +92,39 @@ pub(super) fn check(context: &Context, arguments: &Check) -> Result<Exit, Failur
     }
     let found = answers.iter().any(|(_, problem)| problem.is_some());
     Ok(if found { Exit::Finding } else { Exit::Complete })
+}
+
+/// Asks a connection whether it accepts the credentials; returns the streams of the pipeline that its account lacks.
+async fn ask(
+    connection: &Connection,
+    pipeline: &Pipeline,
+    id: ConnectionId,
+) -> Result<Vec<String>, ConnectorError> {
+    connection.check().await?;
+    let flows = pipeline.flows.iter().flat_map(|flow| [&flow.from, &flow.to]);
+    let flows = flows.map(|stream| (stream.connection, stream.stream));
+    let lookups = pipeline
+        .lookups
+        .iter()
+        .map(|lookup| (lookup.connection, lookup.stream));
+    let used: BTreeSet<usize> = flows
+        .chain(lookups)
+        .filter(|(connection, _)| *connection == id)
+        .map(|(_, stream)| stream)
+        .collect();
+    let mut missing = Vec::new();
+    for position in used {
+        let stream = pipeline
+            .connections
+            .get(id)
+            .and_then(|connection| connection.connector.streams.get(position));
+        // One that is read for each parent, or cannot be read whole, shows what it lacks only when it is used.
+        let Some(stream) = stream.filter(|stream| stream.list.is_some() && stream.parent.is_none()) else {
+            continue;
+        };
+        if !connection.has(position).await? {
+            missing.push(stream.name.clone());
+        }
+    }
+    Ok(missing)
 }

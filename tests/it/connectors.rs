@@ -15,6 +15,8 @@ use crosswalk::sandbox::{Sandbox, SandboxOptions};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
+use crate::rig::{PIPELINE, Rig};
+
 /// Both stand-ins and the shipped connectors' connections to them.
 struct Bench {
     sandbox: Sandbox,
@@ -136,7 +138,7 @@ impl Bench {
             connection_overrides: &settings,
             require_environment: true,
         };
-        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join(crate::rig::PIPELINE);
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join(PIPELINE);
         let compiled = compile_pipeline(&shipped, &options);
         let pipeline = Arc::new(compiled.pipeline.expect("the shipped pipeline is accepted"));
         let open = |name: &str| {
@@ -469,7 +471,31 @@ async fn the_mirror_of_tickets_is_written_where_the_bundle_is() {
         .control("oro", "settings", json!({"zendesk_bundle": false}))
         .await;
     assert!(!bench.oro.connection.has(tickets).await.unwrap());
-    assert!(bench.oro.connection.has(bench.oro.stream("cases")).await.unwrap());
+    for (desk, stream) in [
+        (&bench.oro, "cases"),
+        (&bench.zendesk, "tickets"),
+        (&bench.zendesk, "users"),
+    ] {
+        assert!(
+            desk.connection.has(desk.stream(stream)).await.unwrap(),
+            "{stream}"
+        );
+    }
+}
+
+#[test]
+fn a_check_finds_out_whether_the_bundle_is_installed() {
+    let rig = Rig::new(4);
+    let flow = "flows:\n  mirror: {from: oro.zendesktickets, to: oro.contacts, mode: insert, fields: {lastName: $.subject}}\n";
+    rig.replace(PIPELINE, "flows:\n", flow);
+    rig.crosswalk(&["check", PIPELINE]).expect(0);
+    rig.control("oro", "POST", "settings", &json!({"zendesk_bundle": false}));
+    let found = rig.crosswalk(&["check", PIPELINE]).expect(11);
+    assert!(
+        found.stdout.contains("the account has no `zendesktickets`"),
+        "{}",
+        found.stdout
+    );
 }
 
 #[tokio::test]

@@ -30,11 +30,14 @@ impl HttpConnection {
             .filter(|_| described.parent.is_none())
             .ok_or_else(|| self.unsupported(described, "be asked for: it has no list of its own"))?;
         let what = format!("list `{}`", described.name);
-        match self.asked(list, &what, Vec::new()).await {
-            Ok(()) => Ok(true),
-            Err(failure) if failure.is_gone() => Ok(false),
-            Err(failure) => Err(failure.into_error(self.name(), &what)),
-        }
+        let changes = self.changes_of(stream, list, &what).await?;
+        let request = ReadRequest {
+            since: Some(Timestamp::now()),
+            ..ReadRequest::default()
+        };
+        Listing::new(self, described, (list, changes), &request, None, &what)?
+            .is_there()
+            .await
     }
 
     /// The way in which this account's changes are read.
@@ -62,6 +65,8 @@ impl HttpConnection {
                 let is_taken = match self.asked(list, what, bound).await {
                     Ok(()) => true,
                     Err(failure) if is_refusal(&failure) => false,
+                    // What is not there at all is said by the listing itself.
+                    Err(failure) if failure.is_gone() => return Ok(&list.changes),
                     Err(failure) => return Err(failure.into_error(self.name(), what)),
                 };
                 tracing::debug!(

@@ -280,6 +280,18 @@ impl<'r> Listing<'r> {
         self.page(&outgoing, &answer, records).map(Some)
     }
 
+    /// Whether the account has what is listed.
+    pub(super) async fn is_there(&self) -> Result<bool, ConnectorError> {
+        let Some(turn) = &self.turn else {
+            return Ok(true);
+        };
+        match self.fetch(&self.outgoing(turn)?).await {
+            Ok(_) => Ok(true),
+            Err(failure) if failure.is_gone() => Ok(false),
+            Err(failure) => Err(failure.into_error(self.connection.name(), self.what)),
+        }
+    }
+
     async fn fetch(&self, outgoing: &Outgoing) -> Result<(Answer, Vec<Record>), Failure> {
         let scope = self.scope().map_err(Failure::Error)?;
         let request = &self.list.request;
