@@ -10,7 +10,7 @@ use super::Context;
 use super::exit::{Exit, Failure};
 use super::load::Settings;
 use crate::compile::environment::ProcessEnvironment;
-use crate::compile::{CompileOptions, check_file};
+use crate::compile::{CompileOptions, Guarantee, check_file, guarantees};
 use crate::diagnostic::{self, Diagnostics};
 
 /// Where files are looked for when none are named.
@@ -64,20 +64,30 @@ pub(super) fn validate(context: &Context, arguments: &Validate) -> Result<Exit, 
         require_environment: arguments.env,
     };
     let mut found = Diagnostics::new();
+    let mut promises = Vec::new();
     for file in &files {
-        found.append(check_file(file, &options).diagnostics);
+        let result = check_file(file, &options);
+        found.append(result.diagnostics);
+        promises.extend(
+            result
+                .pipeline
+                .map(|pipeline| (file.clone(), guarantees(&pipeline))),
+        );
     }
     let found = found.sorted();
     match arguments.format {
-        ReportFormat::Text => context
-            .output
-            .print(&render(&found, &files, context.output.is_coloured()))?,
+        ReportFormat::Text => {
+            context
+                .output
+                .print(&render(&found, &promises, &files, context.output.is_coloured()))?
+        }
         ReportFormat::Json => {
             let (errors, warnings) = found.counts();
             context.output.print_json(&json!({
                 "files": files,
                 "errors": errors,
                 "warnings": warnings,
+                "guarantees": promises.iter().map(|(file, flows)| json!({"file": file, "flows": flows})).collect::<Vec<_>>(),
                 "diagnostics": diagnostic::json(&found),
             }))?;
         }
@@ -87,16 +97,45 @@ pub(super) fn validate(context: &Context, arguments: &Validate) -> Result<Exit, 
     Ok(if fails { Exit::Usage } else { Exit::Complete })
 }
 
-fn render(found: &Diagnostics, files: &[PathBuf], color: bool) -> String {
+fn render(
+    found: &Diagnostics,
+    promises: &[(PathBuf, Vec<Guarantee>)],
+    files: &[PathBuf],
+    color: bool,
+) -> String {
     let count = match files {
         [only] => only.display().to_string(),
         files => format!("{} files", files.len()),
     };
     format!(
-        "{}{count}: {}\n",
+        "{}{}{count}: {}\n",
         diagnostic::text(found, color),
+        promises
+            .iter()
+            .map(|(file, flows)| promised(file, flows))
+            .collect::<String>(),
         diagnostic::summary(found)
     )
+}
+
+/// What a pipeline promises of its writes.
+fn promised(file: &Path, flows: &[Guarantee]) -> String {
+    let mut text = format!("{} promises of its writes:\n", file.display());
+    for flow in flows {
+        text.push_str(&format!("  {} (writes {})\n", flow.flow, flow.to));
+        let lines = [
+            ("create", &flow.create),
+            ("update", &flow.update),
+            ("delete", &flow.delete),
+        ];
+        for (what, promise) in lines {
+            if let Some(promise) = promise {
+                text.push_str(&format!("    {what}  {promise}\n"));
+            }
+        }
+    }
+    text.push('\n');
+    text
 }
 
 impl Validate {

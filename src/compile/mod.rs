@@ -17,6 +17,7 @@ mod file_sink;
 mod files;
 mod flows;
 mod given;
+mod guarantee;
 mod inputs;
 mod legs;
 mod links;
@@ -46,6 +47,7 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use environment::Environment;
+pub use guarantee::{Guarantee, guarantee, guarantees};
 
 use crate::diagnostic::{Code, Diagnostics};
 use crate::document::Document;

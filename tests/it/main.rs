@@ -23,4 +23,5 @@ mod rig;
 mod rules;
 mod shared_reading;
 mod trouble;
+mod validate;
 mod writes;

@@ -7,7 +7,7 @@ use crosswalk::compile::compiled::{
     OnPairDeleted, Pipeline, Policy, Side, Source, SyncRow, TwoWay, WritePolicy,
 };
 use crosswalk::compile::environment::{EmptyEnvironment, Overrides};
-use crosswalk::compile::{CompileOptions, CompileResult, compile_pipeline};
+use crosswalk::compile::{CompileOptions, CompileResult, Guarantee, compile_pipeline, guarantees};
 use crosswalk::diagnostic::{Code, text};
 use crosswalk::expression::parse_json;
 
@@ -253,4 +253,64 @@ fn a_link_between_directions_is_named_where_it_cannot_be_told() {
     };
     assert_eq!(wanted("issues"), "issues.to_local", "from the desk to the CRM");
     assert_eq!(wanted("issues.to_remote"), "issues.to_remote");
+}
+
+#[test]
+fn what_a_flow_promises_follows_from_what_its_sink_can_do() {
+    let promised = |pipeline: &Pipeline, flow: &str| -> Guarantee {
+        let found = guarantees(pipeline).into_iter().find(|found| found.flow == flow);
+        found.unwrap_or_else(|| panic!("nothing is promised of {flow}"))
+    };
+    let pipeline = pipeline(&[]);
+    let local = promised(&pipeline, "cases.to_local");
+    assert_eq!(
+        local.create.as_deref(),
+        Some("once: where an answer was lost, the record is found by `$.externalId`"),
+        "`pair` writes what it is searched by"
+    );
+    assert!(
+        local
+            .update
+            .is_some_and(|update| update.starts_with("read before write, not atomic"))
+    );
+    let remote = promised(&pipeline, "cases.to_remote");
+    assert_eq!(
+        (remote.create, remote.delete),
+        (None, None),
+        "`create.remote: never`"
+    );
+    assert!(remote.update.is_some_and(|update| update.starts_with("atomic")));
+    let notes = promised(&pipeline, "comments.to_remote");
+    assert!(notes.create.is_some_and(|create| create.contains("own mark")));
+    assert_eq!(notes.update, None, "every row is `on_create`");
+}
+
+#[test]
+fn a_direction_that_does_not_travel_promises_nothing() {
+    let flows = guarantees(&pipeline(&[("direction", "to_local")]));
+    let names: Vec<&str> = flows.iter().map(|found| found.flow.as_str()).collect();
+    assert!(!names.contains(&"cases.to_remote"), "{names:?}");
+}
+
+#[test]
+fn a_create_that_nothing_recognises_is_promised_at_most_once() {
+    let flow = |pair: &str| {
+        let result = small(&format!(
+            "  issues: {{remote: desk.issues, local: crm.cases, direction: to_remote, create: {{remote: always}}, {pair}\
+             fields: {{title: {{remote: $.title, local: $.subject}}}}}}\n"
+        ));
+        let pipeline = result.pipeline.expect("a pipeline");
+        let create = guarantees(&pipeline).remove(0).create.expect("it creates");
+        (
+            create,
+            result
+                .diagnostics
+                .iter()
+                .any(|found| found.code == Code::NotFoundAgain),
+        )
+    };
+    let (create, warned) = flow("");
+    assert!(create.starts_with("at most once") && warned, "{create}");
+    let (create, warned) = flow("pair: {remote: {reference: \"crm:{{ local.id }}\"}}, ");
+    assert!(create.contains("found by `$.reference`") && !warned, "{create}");
 }
