@@ -32,6 +32,14 @@ const COLUMNS: [Column; 15] = [
     ("fields changed", |flow| flow.field_changes, false),
 ];
 
+/// What the two sides of a flow disagreed about, in fields.
+const DISAGREEMENTS: [(&str, fn(&FlowSummary) -> u64); 4] = [
+    ("both sides had changed", |flow| flow.conflicts),
+    ("differed when first linked", |flow| flow.first_links),
+    ("change not carried over", |flow| flow.not_carried),
+    ("answered with another value", |flow| flow.altered),
+];
+
 /// What a person reads after a run. `queue_command` lists the pipeline's queue, options included.
 pub(super) fn render(summary: &Summary, queue_command: &str) -> String {
     let mut text = String::new();
@@ -88,7 +96,8 @@ fn flows(flows: &[FlowSummary]) -> String {
     table.render()
 }
 
-/// What deserves a look although it stopped nothing: fallbacks, created references, values that no table lists.
+/// What deserves a look although it stopped nothing: what two sides disagreed about, fallbacks, created references, values
+/// that no table lists.
 fn details(flows: &[FlowSummary]) -> String {
     let mut table = Table::new([
         ("what", Align::Left),
@@ -101,6 +110,11 @@ fn details(flows: &[FlowSummary]) -> String {
         table.row([what.to_owned(), place, grouped(times)]);
     };
     for flow in flows {
+        for (what, count) in DISAGREEMENTS {
+            if count(flow) > 0 {
+                row(what, flow.flow.clone(), count(flow));
+            }
+        }
         for (field, times) in flow.fallbacks.iter().filter(|(_, times)| **times > 0) {
             row("fallback used", format!("{}.{field}", flow.flow), *times);
         }
@@ -269,6 +283,44 @@ mod tests {
         queue      3 rejected
         snapshots  snapshots/run=0198
         next       `crosswalk queue list` says why each record waits; correct the mapping or the record, and run again
+        ");
+    }
+
+    #[test]
+    fn a_two_way_flow_is_told_by_direction_with_what_its_sides_disagreed_about() {
+        let mut summary = summary();
+        let mut to_local = FlowSummary::new("cases.to_local");
+        to_local.read = 3;
+        to_local.updated = 2;
+        to_local.unchanged = 1;
+        to_local.writes = 2;
+        to_local.conflicts = 2;
+        to_local.not_carried = 1;
+        let mut to_remote = FlowSummary::new("cases.to_remote");
+        to_remote.read = 1;
+        to_remote.created = 1;
+        to_remote.writes = 1;
+        to_remote.first_links = 4;
+        to_remote.altered = 1;
+        summary.flows = vec![to_local, to_remote];
+        summary.ending = Ending::Complete;
+        summary.queue.clear();
+        insta::assert_snapshot!(render(&summary, "crosswalk queue list"), @r"
+        tickets-cases: complete (run 0198, 12.3 s)
+
+        flow             read  created  updated  unchanged  rejected  writes
+        cases.to_local      3        0        2          1         0       2
+        cases.to_remote     1        1        0          0         0       1
+
+        what                         where            times
+        both sides had changed       cases.to_local       2
+        change not carried over      cases.to_local       1
+        differed when first linked   cases.to_remote      4
+        answered with another value  cases.to_remote      1
+
+        requests   helpdesk 51
+        queue      empty
+        snapshots  snapshots/run=0198
         ");
     }
 
