@@ -4,6 +4,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use tracing::level_filters::LevelFilter;
 
 use super::exit;
+use super::links;
 use super::preview;
 use super::queue;
 use super::run;
@@ -71,8 +72,10 @@ pub enum Command {
     Validate(validate::Validate),
     /// Ask every system of a pipeline whether it accepts the credentials
     Check(check::Check),
-    /// List the records that wait, say why, try them again or drop them
+    /// List the records that wait, say why, decide for one side, try them again or drop them
     Queue(queue::Queue),
+    /// List which records are linked, link two of them, end a link
+    Links(links::Links),
     /// Say what there is about a pipeline: last runs, cursors, queue
     Status(status::Status),
     /// Serve local stand-ins of business systems, for rehearsals and tests

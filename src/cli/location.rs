@@ -4,9 +4,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
+use indexmap::IndexMap;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
-use super::exit::Failure;
+use super::exit::{Exit, Failure};
+use crate::run::Ending;
 use crate::state::{SqliteState, StateError};
 
 /// The state file, where no other is named.
@@ -59,16 +62,33 @@ impl StateLocation {
 /// What a failure of the state means for the process.
 pub(super) fn state_failure(error: StateError) -> Failure {
     match error {
-        StateError::Missing { .. } => Failure::usage(error.into()),
+        StateError::Missing { .. } | StateError::LinkTaken { .. } => Failure::usage(error.into()),
+        StateError::LeaseHeld { .. } => Failure::new(Exit::Ended(Ending::Leased), error.into()),
         error => Failure::storage(error.into()),
     }
 }
 
+/// A pipeline, as far as a command needs it that only looks into the state.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct NamedPipeline {
+    /// Its name.
+    pub(super) name: String,
+    /// The names of its flows, where its file was given.
+    pub(super) flows: Option<Vec<String>>,
+}
+
 /// The name of a pipeline, given as its file or as the name itself.
 pub(super) fn pipeline_name(argument: &str) -> Result<String, Failure> {
+    named_pipeline(argument).map(|pipeline| pipeline.name)
+}
+
+/// A pipeline, given as its file or as its name.
+pub(super) fn named_pipeline(argument: &str) -> Result<NamedPipeline, Failure> {
     #[derive(Deserialize)]
-    struct Named {
+    struct File {
         pipeline: Option<String>,
+        #[serde(default)]
+        flows: IndexMap<String, IgnoredAny>,
     }
 
     let path = Path::new(argument);
@@ -76,17 +96,24 @@ pub(super) fn pipeline_name(argument: &str) -> Result<String, Failure> {
         .extension()
         .is_some_and(|extension| extension == "yaml" || extension == "yml");
     if !looks_like_a_file && !path.is_file() {
-        return Ok(argument.to_owned());
+        return Ok(NamedPipeline {
+            name: argument.to_owned(),
+            flows: None,
+        });
     }
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("cannot read the pipeline file `{argument}`"))
         .map_err(Failure::usage)?;
-    serde_yaml::from_str::<Named>(&text)
+    serde_yaml::from_str::<File>(&text)
         .with_context(|| format!("cannot read the pipeline's name in `{argument}`"))
-        .and_then(|named| {
-            named
-                .pipeline
-                .ok_or_else(|| anyhow!("`{argument}` is not a pipeline file: it has no key `pipeline`"))
+        .and_then(|file| match file.pipeline {
+            Some(name) => Ok(NamedPipeline {
+                name,
+                flows: Some(file.flows.into_keys().collect()),
+            }),
+            None => Err(anyhow!(
+                "`{argument}` is not a pipeline file: it has no key `pipeline`"
+            )),
         })
         .map_err(Failure::usage)
 }

@@ -7,6 +7,7 @@ mod arguments;
 mod check;
 mod completions;
 mod exit;
+mod links;
 mod load;
 mod location;
 mod output;
@@ -89,6 +90,7 @@ fn dispatch(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Preview(arguments) => preview::preview(context, &arguments),
         Command::Validate(arguments) => validate::validate(context, &arguments),
         Command::Queue(arguments) => queue::queue(context, arguments),
+        Command::Links(arguments) => links::links(context, &arguments),
         Command::Status(arguments) => status::status(context, &arguments),
         Command::Completions(arguments) => completions::generate(context, &arguments, Arguments::command()),
         Command::Sandbox(arguments) => sandbox::sandbox(context, &arguments),

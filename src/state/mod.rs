@@ -13,6 +13,7 @@ mod budget;
 mod error;
 mod intent;
 mod lease;
+mod linking;
 mod pair;
 mod queue;
 mod run;
@@ -32,8 +33,11 @@ pub use budget::{BudgetDraw, BudgetGrant, BudgetRef};
 pub use error::StateError;
 pub use intent::{Claim, CreateKey, Created, Intent};
 pub use lease::{Holder, Lease};
+pub use linking::{Linked, LinkingError, Unlinked, link, unlink};
 pub use pair::{IntendedRow, PairBaseline, PairIntent, PairKeys, PairRow, SideMark, StoredPair};
-pub use queue::{HeldRow, QueueClear, QueueFilter, QueueItem, QueueKind, QueuedRecord, WaitsFor};
+pub use queue::{
+    HeldRow, QueueClear, QueueFilter, QueueItem, QueueKind, QueuedRecord, WaitsFor, key_in_queue, queue_key,
+};
 pub use run::{FlowStatus, Run, RunEnd, RunStart, Status};
 pub use sqlite::SqliteState;
 

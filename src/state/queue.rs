@@ -109,6 +109,16 @@ pub struct QueueItem {
     pub held_rows: Vec<HeldRow>,
 }
 
+impl QueueItem {
+    /// Whether a person may mean this item by `key`: its own, or that of the record without the side before it.
+    pub fn is_called(&self, key: &str) -> bool {
+        self.key == key
+            || Side::BOTH
+                .into_iter()
+                .any(|side| key_in_queue(side, &self.key) == Some(key))
+    }
+}
+
 /// A record that waits no longer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueClear {
@@ -127,4 +137,14 @@ pub struct QueueFilter {
     pub kind: Option<QueueKind>,
     /// At most so many.
     pub limit: Option<usize>,
+}
+
+/// A record's key in the queue of a two-way flow, where keys of both sides stand beside each other.
+pub fn queue_key(side: Side, key: &str) -> String {
+    format!("{}:{key}", side.name())
+}
+
+/// The key of a side's record, if the queue's key is one of that side.
+pub fn key_in_queue(side: Side, key: &str) -> Option<&str> {
+    key.strip_prefix(side.name())?.strip_prefix(':')
 }

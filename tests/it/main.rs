@@ -10,6 +10,7 @@
 )]
 
 mod children;
+mod commands;
 mod connectors;
 mod files;
 mod folder;

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::Retried;
 use super::judge::{Judge, is_linked};
-use super::pair::{Pair, queue_key};
+use super::pair::Pair;
 use crate::compile::compiled::{PerSide, Side, TwoWay};
 use crate::expression::{Record, Value};
 use crate::mapping::Cell;
@@ -15,7 +15,9 @@ use crate::run::load::{Effect, Loaded};
 use crate::run::record::{Recorder, count_decision};
 use crate::run::reference::References;
 use crate::run::{FlowSummary, Stop};
-use crate::state::{Batch, Fallback, FlowRef, LinkChange, PairKeys, QueueClear, QueueKind, SideMark};
+use crate::state::{
+    Batch, Fallback, FlowRef, LinkChange, PairKeys, QueueClear, QueueKind, SideMark, queue_key,
+};
 use crate::sync::{Answered, Confirmed, PairAction};
 
 /// Collects what a batch led to, and commits it.

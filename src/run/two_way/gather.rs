@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::Retried;
 use super::judge::{Judge, seen_values};
-use super::pair::{Observed, Pair, queue_key};
+use super::pair::{Observed, Pair};
 use crate::compile::compiled::{Side, TwoWay};
 use crate::expression::{Record, Value};
 use crate::mapping::Reject;
@@ -17,7 +17,7 @@ use crate::run::batch::{Batch, Decision, Item, ItemOutcome, Origin};
 use crate::run::context::Context;
 use crate::run::counterpart::Counterparts;
 use crate::run::transform::{transform, transform_counterparts};
-use crate::state::StoredPair;
+use crate::state::{StoredPair, queue_key};
 use crate::sync::{Bond, Candidate, Freshness, Observation, Presence, freshness};
 
 /// Gathers the pairs of batches of one side.

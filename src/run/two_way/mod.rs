@@ -29,7 +29,7 @@ use super::{FlowSummary, Stop};
 use crate::compile::compiled::{Flow, PerSide, Side, TwoWay, TwoWayId};
 use crate::connector::ReadRequest;
 use crate::expression::Record;
-use crate::state::QueueItem;
+use crate::state::{QueueItem, key_in_queue};
 use commit::Commit;
 use gather::Gatherer;
 use judge::Judge;
@@ -244,7 +244,7 @@ impl TwoWayRun {
             let mut retried = Retried::default();
             let mut keys = Vec::new();
             for item in items {
-                if let Some(key) = pair::key_in_queue(side, &item.key) {
+                if let Some(key) = key_in_queue(side, &item.key) {
                     keys.push(key.to_owned());
                     retried.add(item);
                 }

@@ -196,13 +196,3 @@ impl Pair {
         }
     }
 }
-
-/// A record's key in the queue of a two-way flow, where keys of both sides stand beside each other.
-pub(super) fn queue_key(side: Side, key: &str) -> String {
-    format!("{}:{key}", side.name())
-}
-
-/// The key of a side's record, if the queue's key is one of that side.
-pub(super) fn key_in_queue(side: Side, key: &str) -> Option<&str> {
-    key.strip_prefix(side.name())?.strip_prefix(':')
-}

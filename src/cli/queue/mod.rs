@@ -1,17 +1,17 @@
 //! `crosswalk queue`: the records that wait, why, and what a person decides about them.
 
-use std::fmt::Write as _;
+mod render;
 
 use anyhow::anyhow;
 use clap::{Args, Subcommand, ValueEnum};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Context;
 use super::arguments::Format;
 use super::exit::{Exit, Failure};
 use super::location::{StateLocation, pipeline_name, state_failure};
-use super::table::{Align, Table, shorten};
-use crate::state::{FlowRef, QueueFilter, QueueItem, QueueKind, QueuedRecord, State};
+use crate::compile::compiled::Side;
+use crate::state::{FlowRef, QueueFilter, QueueItem, QueueKind, State};
 
 /// The arguments of `crosswalk queue`.
 #[derive(Args, Debug)]
@@ -20,6 +20,7 @@ Examples:
   crosswalk queue list mappings/tickets-cases.yaml
   crosswalk queue list sync.yaml --kind held --format json
   crosswalk queue show sync.yaml 4711
+  crosswalk queue resolve sync.yaml 4711 --row priority --winner remote
   crosswalk queue retry sync.yaml --all && crosswalk run sync.yaml
   crosswalk queue drop sync.yaml 4711 4712")]
 pub struct Queue {
@@ -44,7 +45,7 @@ enum Action {
     Show {
         #[command(flatten)]
         which: Which,
-        /// The record's key
+        /// The record's key; in a two-way flow with or without the side before it (`remote:KEY`)
         key: String,
         /// The form of the answer
         #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
@@ -52,8 +53,38 @@ enum Action {
     },
     /// Let the next run try records again, whatever their kind and however often they failed
     Retry(Selected),
+    /// Decide which side of a two-way flow wins where rows are held: the next run writes its value to the other one
+    Resolve {
+        #[command(flatten)]
+        which: Which,
+        /// The record's key, with or without the side before it (`remote:KEY`)
+        key: String,
+        /// Only this row; may be given several times [default: all rows that are held]
+        #[arg(long, value_name = "ROW")]
+        row: Vec<String>,
+        /// The side whose value stays
+        #[arg(long, value_enum, value_name = "SIDE")]
+        winner: Winner,
+    },
     /// Forget records for good: they come again only when they change in their source
     Drop(Selected),
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Winner {
+    /// The flow's `remote`
+    Remote,
+    /// The flow's `local`
+    Local,
+}
+
+impl From<Winner> for Side {
+    fn from(winner: Winner) -> Self {
+        match winner {
+            Winner::Remote => Side::Remote,
+            Winner::Local => Side::Local,
+        }
+    }
 }
 
 #[derive(Args, Debug)]
@@ -74,7 +105,7 @@ struct Which {
 struct Selected {
     #[command(flatten)]
     which: Which,
-    /// The records' keys
+    /// The records' keys; in a two-way flow with or without the side before them (`remote:KEY`)
     #[arg(required_unless_present = "all", conflicts_with = "all", value_name = "KEY")]
     keys: Vec<String>,
     /// All records, of the flow and kind if those are given
@@ -113,6 +144,12 @@ pub(super) fn queue(context: &Context, arguments: Queue) -> Result<Exit, Failure
             "will be tried by the next run",
             |state, flow, keys| state.queue_retry(flow, keys),
         ),
+        Action::Resolve {
+            which,
+            key,
+            row,
+            winner,
+        } => resolve(context, &which, &key, &row, winner.into()),
         Action::Drop(selected) => change(context, &selected, "forgotten", |state, flow, keys| {
             state.queue_drop(flow, keys)
         }),
@@ -144,34 +181,12 @@ fn list(context: &Context, which: &Which, limit: Option<usize>, format: Format) 
         Format::Json => {
             let documents: Vec<Value> = items
                 .iter()
-                .map(|(flow, item)| describe(flow, item, false))
+                .map(|(flow, item)| render::document(flow, item, false))
                 .collect();
             context.output.print_json(&documents)?;
         }
         Format::Text if items.is_empty() => context.output.print("the queue is empty\n")?,
-        Format::Text => {
-            let mut table = Table::new([
-                ("flow", Align::Left),
-                ("key", Align::Left),
-                ("kind", Align::Left),
-                ("field", Align::Left),
-                ("tries", Align::Right),
-                ("since", Align::Left),
-                ("reason", Align::Left),
-            ]);
-            for (flow, item) in &items {
-                table.row([
-                    flow.clone(),
-                    item.key.clone(),
-                    item.kind.word().to_owned(),
-                    item.field.clone().unwrap_or_default(),
-                    item.attempts.to_string(),
-                    item.first_seen.strftime("%Y-%m-%d %H:%M").to_string(),
-                    shorten(&item.reason, 90),
-                ]);
-            }
-            context.output.print(&table.render())?;
-        }
+        Format::Text => context.output.print(&render::table(&items))?,
     }
     Ok(Exit::Complete)
 }
@@ -179,21 +194,80 @@ fn list(context: &Context, which: &Which, limit: Option<usize>, format: Format) 
 fn show(context: &Context, which: &Which, key: &str, format: Format) -> Result<Exit, Failure> {
     let state = which.location.open()?;
     let (pipeline, items) = which.items(&state, None)?;
-    let found: Vec<(String, QueueItem)> = items.into_iter().filter(|(_, item)| item.key == key).collect();
+    let found: Vec<&(String, QueueItem)> = items.iter().filter(|(_, item)| item.is_called(key)).collect();
     if found.is_empty() {
         return Err(not_waiting(&pipeline, key));
     }
-    let documents: Vec<Value> = found
-        .iter()
-        .map(|(flow, item)| describe(flow, item, true))
-        .collect();
     match format {
-        Format::Json => context.output.print_json(&documents)?,
+        Format::Json => {
+            let documents: Vec<Value> = found
+                .iter()
+                .map(|(flow, item)| render::document(flow, item, true))
+                .collect();
+            context.output.print_json(&documents)?;
+        }
         Format::Text => {
-            let texts: Vec<String> = documents.iter().map(lines).collect();
+            let texts: Vec<String> = found
+                .iter()
+                .map(|(flow, item)| render::lines(flow, item))
+                .collect();
             context.output.print(&texts.join("\n"))?;
         }
     }
+    Ok(Exit::Complete)
+}
+
+fn resolve(
+    context: &Context,
+    which: &Which,
+    key: &str,
+    rows: &[String],
+    winner: Side,
+) -> Result<Exit, Failure> {
+    let state = which.location.open()?;
+    let (pipeline, items) = which.items(&state, None)?;
+    let called: Vec<&(String, QueueItem)> = items.iter().filter(|(_, item)| item.is_called(key)).collect();
+    if called.is_empty() {
+        return Err(not_waiting(&pipeline, key));
+    }
+    let mut held = called.iter().filter(|(_, item)| !item.held_rows.is_empty());
+    let (flow, item) = match (held.next(), held.next()) {
+        (Some(only), None) => only,
+        (None, _) => {
+            return Err(Failure::usage(anyhow!(
+                "no row of `{key}` waits for a choice between two sides: `crosswalk queue show` says why it waits"
+            )));
+        }
+        (Some((one, _)), Some((other, _))) => {
+            return Err(Failure::usage(anyhow!(
+                "`{key}` is held by the flows `{one}` and `{other}`: name one with --flow"
+            )));
+        }
+    };
+    if let Some(unknown) = rows
+        .iter()
+        .find(|name| !item.held_rows.iter().any(|held| held.row == **name))
+    {
+        let known: Vec<&str> = item.held_rows.iter().map(|held| held.row.as_str()).collect();
+        return Err(Failure::usage(anyhow!(
+            "row `{unknown}` of `{key}` is not held: those that are held are {}",
+            known.join(", ")
+        )));
+    }
+    let flow = FlowRef {
+        pipeline: &pipeline,
+        flow,
+    };
+    let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+    let count = state
+        .queue_resolve(flow, &item.key, &rows, winner)
+        .map_err(state_failure)?;
+    let named = if count == 1 { "row" } else { "rows" };
+    context.output.print(&format!(
+        "{count} {named} of `{key}`: {} wins; the next run writes its value to the {} side\n",
+        winner.name(),
+        winner.other().name()
+    ))?;
     Ok(Exit::Complete)
 }
 
@@ -208,13 +282,18 @@ fn change(
     if let Some(missing) = selected
         .keys
         .iter()
-        .find(|key| !items.iter().any(|(_, item)| item.key == **key))
+        .find(|key| !items.iter().any(|(_, item)| item.is_called(key)))
     {
         return Err(not_waiting(&pipeline, missing));
     }
+    if let Some(ambiguous) = selected.keys.iter().find(|key| waits_on_both_sides(&items, key)) {
+        return Err(Failure::usage(anyhow!(
+            "two records `{ambiguous}` wait, one of each side: say `remote:{ambiguous}` or `local:{ambiguous}`"
+        )));
+    }
     let chosen: Vec<&(String, QueueItem)> = items
         .iter()
-        .filter(|(_, item)| selected.all || selected.keys.contains(&item.key))
+        .filter(|(_, item)| selected.all || selected.keys.iter().any(|key| item.is_called(key)))
         .collect();
     let mut count = 0;
     for group in chosen.chunk_by(|(one, _), (other, _)| one == other) {
@@ -231,67 +310,27 @@ fn change(
     Ok(Exit::Complete)
 }
 
+/// Whether a key without a side means two records of one flow.
+fn waits_on_both_sides(items: &[(String, QueueItem)], key: &str) -> bool {
+    let mut flows = items
+        .iter()
+        .filter(|(_, item)| item.is_called(key))
+        .map(|(flow, _)| flow);
+    let mut last = None;
+    flows.any(|flow| last.replace(flow) == Some(flow))
+}
+
 fn not_waiting(pipeline: &str, key: &str) -> Failure {
     Failure::usage(anyhow!(
         "no record `{key}` waits in the queue of `{pipeline}`: `crosswalk queue list` shows those that do"
     ))
 }
 
-fn describe(flow: &str, item: &QueueItem, with_record: bool) -> Value {
-    let mut document = json!({
-        "flow": flow,
-        "key": item.key,
-        "kind": item.kind.word(),
-        "field": item.field,
-        "rule": item.rule,
-        "code": item.code,
-        "reason": item.reason,
-        "value": item.value,
-        "attempts": item.attempts,
-        "first_seen": item.first_seen,
-        "last_seen": item.last_seen,
-        "run": item.run,
-        "waits_for": item.waits_for.as_ref().map(|link| json!({"flow": link.flow, "key": link.key})),
-    });
-    if with_record {
-        let (kept, record) = match &item.record {
-            QueuedRecord::AsReceived(text) => ("as received", parsed(text)),
-            QueuedRecord::Redacted(text) => ("masked", parsed(text)),
-            QueuedRecord::KeyOnly => ("key only", Value::Null),
-        };
-        document["record_kept"] = json!(kept);
-        document["record"] = record;
-    }
-    document
-}
-
-fn parsed(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
-}
-
-/// A document as lines of `name  value`, without what is null.
-fn lines(document: &Value) -> String {
-    let mut text = String::new();
-    for (name, value) in document.as_object().into_iter().flatten() {
-        let _ = match value {
-            Value::Null => continue,
-            Value::String(value) => writeln!(text, "{name:<12} {value}"),
-            Value::Object(_) | Value::Array(_) => writeln!(
-                text,
-                "{name:<12} {}",
-                serde_json::to_string_pretty(value).unwrap_or_default()
-            ),
-            Value::Bool(_) | Value::Number(_) => writeln!(text, "{name:<12} {value}"),
-        };
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Parser;
 
-    use super::super::Arguments;
+    use crate::cli::Arguments;
 
     fn parses(arguments: &str) -> bool {
         Arguments::try_parse_from(arguments.split(' ')).is_ok()
@@ -305,6 +344,15 @@ mod tests {
         ));
         assert!(!parses("crosswalk queue retry sync.yaml"));
         assert!(!parses("crosswalk queue drop sync.yaml 1 --all"));
+    }
+
+    #[test]
+    fn a_choice_names_the_side_that_wins() {
+        assert!(parses(
+            "crosswalk queue resolve sync.yaml 7 --row a --row b --winner local"
+        ));
+        assert!(!parses("crosswalk queue resolve sync.yaml 7"));
+        assert!(!parses("crosswalk queue resolve sync.yaml 7 --winner newest"));
     }
 
     #[test]
