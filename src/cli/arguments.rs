@@ -6,6 +6,7 @@ use tracing::level_filters::LevelFilter;
 use super::exit;
 use super::links;
 use super::preview;
+use super::publish;
 use super::queue;
 use super::run;
 use super::sandbox;
@@ -66,6 +67,8 @@ pub struct Global {
 pub enum Command {
     /// Run a pipeline: read what changed, map it, write what differs, leave snapshots
     Run(run::Run),
+    /// Create the remote counterparts of local records of a two-way flow now
+    Publish(publish::Publish),
     /// Show one record on its way through a flow, down to the requests that would be sent
     Preview(preview::Preview),
     /// Say everything that is wrong with pipeline and connector files

@@ -6,12 +6,14 @@
 mod arguments;
 mod check;
 mod completions;
+mod execution;
 mod exit;
 mod links;
 mod load;
 mod location;
 mod output;
 mod preview;
+mod publish;
 mod queue;
 mod rehearsal;
 mod run;
@@ -87,6 +89,7 @@ fn dispatch(context: &Context, command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Check(arguments) => check::check(context, &arguments),
         Command::Run(arguments) => run::run(context, &arguments),
+        Command::Publish(arguments) => publish::publish(context, &arguments),
         Command::Preview(arguments) => preview::preview(context, &arguments),
         Command::Validate(arguments) => validate::validate(context, &arguments),
         Command::Queue(arguments) => queue::queue(context, arguments),

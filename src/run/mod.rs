@@ -41,7 +41,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 pub use cancellation::Cancellation;
-pub use options::RunOptions;
+pub use options::{Publish, RunOptions};
 pub use preview::{
     Preview, PreviewChange, PreviewError, PreviewOptions, PreviewReason, PreviewRecord, PreviewRequest,
     preview,
