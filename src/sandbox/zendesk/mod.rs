@@ -5,6 +5,7 @@
 //! `activity` are the people at the screen.
 
 mod activity;
+mod audits;
 mod auth;
 mod body;
 mod comments;
