@@ -88,7 +88,13 @@ impl ConnectorFiles {
                             "it is searched as `{connector}.yaml` in {}",
                             list(folders.iter().filter_map(|folder| folder.to_str()))
                         ))
-                        .note(format!("there are {}", list(known.iter().map(String::as_str))))
+                        .note(format!(
+                            "those that are there: {}",
+                            list(known.iter().map(String::as_str))
+                        ))
+                        .hint(format!(
+                            "put `{connector}.yaml` there, or name its folder with `--connectors`"
+                        ))
                 });
                 files.insert(connector.clone(), None);
                 continue;
@@ -460,7 +466,10 @@ impl Connections<'_, '_> {
                         ))
                         .at_key()
                         .did_you_mean(&chosen.key, known.iter().copied())
-                        .note(format!("it can sign in by {}", list(known.iter().copied())))
+                        .note(match known.as_slice() {
+                            [] => "it signs in by nothing: leave `auth` out".to_owned(),
+                            known => format!("it can sign in by {}", list(known.iter().copied())),
+                        })
                 });
             }
             return None;

@@ -93,7 +93,7 @@ impl PipelineChecks<'_, '_> {
         self.checks.error(Code::SeveralNodes, at, |report| {
             report
                 .message(format!("`{path}` may give several values, and the target takes one"))
-                .hint("say with `take` how they become one: `first`, `last`, `only`, `count`, `sum` or `{join: \", \"}`")
+                .hint("say with `take` how they become one: `first`, `last`, `only`, `count`, `sum` or `{join: \", \"}`; `take: all` keeps them as a list")
         });
     }
 

@@ -54,7 +54,7 @@ pub struct Pipeline {
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Connection {
-    /// The connector: a name (`connectors/NAME.yaml` beside the pipeline, or one that comes with the program), or
+    /// The connector: a name (`connectors/NAME.yaml` beside the pipeline, or in a folder of `--connectors`), or
     /// `file` for local files.
     pub connector: String,
     /// The account's settings, as the connector lists them; texts are templates that see `env` and `secret`. For

@@ -17,7 +17,7 @@ use super::context::Context;
 use super::plan::Planner;
 use super::transform::transform;
 use super::{Cancellation, Ending, RunOptions, Stop, decide, open, with_causes};
-use crate::compile::compiled::{Flow, FlowId, LookupId, Pipeline, StreamRef, Target};
+use crate::compile::compiled::{ConnectorKind, Flow, FlowId, LookupId, Pipeline, StreamRef, Target};
 use crate::connector::{Operation, WriteIntent};
 use crate::expression::{Record, Value};
 use crate::mapping::{
@@ -456,6 +456,13 @@ impl Previewer {
             }
         }
         let to = self.flow().to;
+        if matches!(
+            self.context.pipeline.connections[to.connection].connector.kind,
+            ConnectorKind::File(_)
+        ) {
+            // A file is written whole; a single record is no request of its own.
+            return Ok(requests);
+        }
         match (&planned.decision, planned.mapped()) {
             (Decision::Create, Some(mapped)) => {
                 let rows = decide::created(&self.flow().rows, &mapped.cells);

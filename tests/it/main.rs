@@ -9,9 +9,11 @@
     reason = "a test that cannot go on should panic"
 )]
 
+mod asking;
 mod children;
 mod commands;
 mod connectors;
+mod exits;
 mod files;
 mod folder;
 mod interruption;
