@@ -13,6 +13,7 @@ mod asking;
 mod children;
 mod commands;
 mod connectors;
+mod documented;
 mod exits;
 mod files;
 mod folder;
