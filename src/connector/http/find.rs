@@ -166,9 +166,10 @@ impl HttpConnection {
             }
             let call = question.call(self, &outgoing, scope).map_err(Failure::Error)?;
             let done = self.exchange(&call, |answer| reader.page(answer, None)).await?;
-            let step = pager.next(&done.answer, &outgoing.url, &done.value, scope);
-            let is_enough = enough(&done.value);
-            found.extend(done.value);
+            let (records, frame) = done.value;
+            let step = pager.next(&done.answer, &frame, &outgoing.url, &records, scope);
+            let is_enough = enough(&records);
+            found.extend(records);
             if is_enough {
                 return Ok(found);
             }

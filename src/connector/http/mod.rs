@@ -11,6 +11,7 @@ mod classify;
 mod client;
 mod error;
 mod find;
+mod frame;
 mod job;
 mod json_api;
 mod limit;

@@ -12,8 +12,8 @@ use reqwest::header::LINK;
 
 use super::HttpConnection;
 use super::client::Answer;
+use super::frame::Frame;
 use super::mark::numbers;
-use super::records::select;
 use super::template::Parameters;
 use crate::compile::compiled::{PageStop, Pages};
 use crate::connector::ConnectorError;
@@ -83,6 +83,7 @@ impl<'p> Pager<'p> {
     pub(super) fn next(
         &mut self,
         answer: &Answer,
+        frame: &Frame,
         url: &Url,
         records: &[Record],
         scope: &Scope<'_>,
@@ -90,7 +91,7 @@ impl<'p> Pager<'p> {
         let rows = records.len();
         match self.pages {
             Pages::Single => Ok(Step::End),
-            Pages::NextUrl { next, more } => match self.named(answer, next, more.as_ref())? {
+            Pages::NextUrl { next, more } => match self.named(frame, next, more.as_ref())? {
                 Some(address) => self.address(&address, url),
                 None => Ok(Step::End),
             },
@@ -98,7 +99,7 @@ impl<'p> Pager<'p> {
                 Some(address) => self.address(&address, url),
                 None => Ok(Step::End),
             },
-            Pages::Token { query, token, more } => match self.named(answer, token, more.as_ref())? {
+            Pages::Token { query, token, more } => match self.named(frame, token, more.as_ref())? {
                 Some(token) => {
                     self.once(&token, "cursor")?;
                     Ok(Step::Parameters(vec![(query.clone(), token)]))
@@ -141,11 +142,11 @@ impl<'p> Pager<'p> {
     /// The token or address of the next page, where the answer says that there is one.
     fn named(
         &self,
-        answer: &Answer,
+        frame: &Frame,
         path: &Path,
         more: Option<&Path>,
     ) -> Result<Option<String>, ConnectorError> {
-        let read = |path: &Path| select(&answer.body, path).map_err(|error| self.body(error));
+        let read = |path: &Path| frame.select(path).map_err(|error| self.body(error));
         if let Some(more) = more
             && !read(more)?.is_some_and(|more| more.is_true())
         {

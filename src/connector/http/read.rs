@@ -10,6 +10,7 @@ use tokio::sync::mpsc::{self, Sender};
 
 use super::HttpConnection;
 use super::client::{Answer, Call, Failure};
+use super::frame::Frame;
 use super::page::{Pager, Step};
 use super::records::RecordReader;
 use super::template::{Outgoing, Parameters, replaced};
@@ -269,7 +270,7 @@ impl<'r> Listing<'r> {
             }
             fetched => fetched,
         };
-        let (answer, records) = match fetched {
+        let (answer, (records, frame)) = match fetched {
             Err(failure) if failure.is_gone() && self.list.request.gone_is_none => {
                 return Ok(Some(page_of(Vec::new(), 0, Timestamp::now(), true)));
             }
@@ -277,7 +278,7 @@ impl<'r> Listing<'r> {
             Ok(fetched) => fetched,
         };
         self.connection.counters.pages.add(1);
-        self.page(&outgoing, &answer, records).map(Some)
+        self.page(&outgoing, &answer, records, &frame).map(Some)
     }
 
     /// Whether the account has what is listed.
@@ -292,7 +293,7 @@ impl<'r> Listing<'r> {
         }
     }
 
-    async fn fetch(&self, outgoing: &Outgoing) -> Result<(Answer, Vec<Record>), Failure> {
+    async fn fetch(&self, outgoing: &Outgoing) -> Result<(Answer, (Vec<Record>, Frame)), Failure> {
         let scope = self.scope().map_err(Failure::Error)?;
         let request = &self.list.request;
         let call = Call {
@@ -320,15 +321,16 @@ impl<'r> Listing<'r> {
         outgoing: &Outgoing,
         answer: &Answer,
         records: Vec<Record>,
+        frame: &Frame,
     ) -> Result<Page, ConnectorError> {
         let scope = self.scope()?;
         let step = match self.changes {
             Changes::Token { .. } => Step::End,
-            _ => self.pager.next(answer, &outgoing.url, &records, &scope)?,
+            _ => self.pager.next(answer, frame, &outgoing.url, &records, &scope)?,
         };
         let observed = self
             .track
-            .observe(&answer.body, records, answer.at)
+            .observe(frame, records, answer.at)
             .map_err(|astray| self.astray(astray))?;
         self.turn = match (observed.more, step) {
             (Some(true), _) => Some(Turn::Parameters(Vec::new())),

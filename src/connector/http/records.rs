@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::HttpConnection;
 use super::client::{Answer, Unusable};
+use super::frame::Frame;
 use super::json_api::{Included, flatten};
 use super::shape::{ShapeError, Shaper, remove_forbidden, without_forbidden};
 use crate::compile::compiled::{Envelope, Request, SideLoad, Stream};
@@ -96,17 +97,25 @@ impl<'s> RecordReader<'s> {
         })
     }
 
-    /// The records of a page. A request that names the place of one record gives that one, or none for null.
+    /// The records of a page, and the page without them. A request that names the place of one record gives that one, or none for null.
     ///
     /// # Errors
     /// [`Unusable`]: torn JSON, or no list where the connector says one is.
-    pub(super) fn page(&self, answer: &Answer, parent: Option<&Value<'_>>) -> Result<Vec<Record>, Unusable> {
+    pub(super) fn page(
+        &self,
+        answer: &Answer,
+        parent: Option<&Value<'_>>,
+    ) -> Result<(Vec<Record>, Frame), Unusable> {
         let page = &answer.body;
-        let slices = match self.record {
-            Some(path) => self.selected(page, path)?.into_iter().collect(),
-            None => self.list(page, self.records)?,
+        let (slices, frame) = match self.record {
+            Some(path) => (self.selected(page, path)?.into_iter().collect(), Frame::new(page)),
+            None => {
+                let slices = self.list(page, self.records)?;
+                let frame = Frame::around(page, self.records, &slices);
+                (slices, frame)
+            }
         };
-        self.records(page, slices, parent)
+        Ok((self.records(&frame, slices, parent)?, frame))
     }
 
     /// The one record of an answer; `None` for null or an empty body.
@@ -123,19 +132,19 @@ impl<'s> RecordReader<'s> {
             Envelope::JsonApi => &self.connection.paths.data,
         };
         let slice = self.selected(page, self.record.unwrap_or(default))?;
-        let records = self.records(page, slice.into_iter().collect(), None)?;
+        let records = self.records(&Frame::new(page), slice.into_iter().collect(), None)?;
         Ok(records.into_iter().next())
     }
 
     fn records(
         &self,
-        page: &Bytes,
+        frame: &Frame,
         slices: Vec<Bytes>,
         parent: Option<&Value<'_>>,
     ) -> Result<Vec<Record>, Unusable> {
         let included = match self.envelope {
             Envelope::Plain => None,
-            Envelope::JsonApi => self.plain_slice(page, self.included)?,
+            Envelope::JsonApi => self.plain_slice(frame.text(self.included), self.included)?,
         };
         let included = match &included {
             Some(list) => Included::new(parse_json(list)?),
@@ -146,7 +155,7 @@ impl<'s> RecordReader<'s> {
             Some(parent) => scope.with("parent", parent),
             None => scope,
         };
-        let indexes = self.indexes(page)?;
+        let indexes = self.indexes(frame)?;
         slices
             .into_iter()
             .map(|slice| {
@@ -182,13 +191,14 @@ impl<'s> RecordReader<'s> {
     }
 
     /// One index for each list of side-loaded records, in the order in which joins first name them.
-    fn indexes(&self, page: &Bytes) -> Result<Vec<Index>, Unusable> {
+    fn indexes(&self, frame: &Frame) -> Result<Vec<Index>, Unusable> {
         let mut indexes: Vec<Index> = Vec::new();
         for join in &self.joins {
             if join.index < indexes.len() {
                 continue;
             }
-            let candidates = match self.list(page, &join.load.among) {
+            let among = &join.load.among;
+            let candidates = match self.list(frame.text(among), among) {
                 Ok(candidates) => candidates,
                 // Nobody is referred to, so nobody was sent along.
                 Err(Unusable::Wrong(_)) => Vec::new(),

@@ -12,8 +12,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::HttpConnection;
+use super::frame::Frame;
 use super::mark::{Mark, compare, mark, signed};
-use super::records::select;
 use super::template::Parameters;
 use crate::compile::compiled::Changes;
 use crate::connector::{ConnectorError, Cursor, ReadRequest};
@@ -248,7 +248,7 @@ impl<'c> Track<'c> {
     /// [`Astray`].
     pub(super) fn observe(
         &mut self,
-        page: &bytes::Bytes,
+        page: &Frame,
         records: Vec<Record>,
         answered_at: Timestamp,
     ) -> Result<Observed, Astray> {
@@ -333,7 +333,7 @@ impl<'c> Track<'c> {
 impl TokenPosition {
     fn observe(
         &mut self,
-        page: &bytes::Bytes,
+        page: &Frame,
         records: Vec<Record>,
         at: &Path,
         done: &Path,
@@ -347,8 +347,10 @@ impl TokenPosition {
                 self.watermark = self.watermark.take().max(mark);
             }
         }
-        let done = select(page, done)?.is_some_and(|done| done.is_true());
-        let token = select(page, at)?.and_then(|token| token.scalar_text().map(String::from));
+        let done = page.select(done)?.is_some_and(|done| done.is_true());
+        let token = page
+            .select(at)?
+            .and_then(|token| token.scalar_text().map(String::from));
         let stands_still = token.is_some() && token == self.token;
         match token {
             Some(token) => self.token = Some(token),

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 
+use super::frame::Frame;
 use super::track::Track;
 use super::*;
 use crate::compile::compiled::PageStop;
@@ -351,7 +352,7 @@ impl<'c> Reading<'c> {
         let now = jiff::Timestamp::from_second(system.now).unwrap();
         let observed = self
             .track
-            .observe(&Bytes::from_static(b"{}"), records, now)
+            .observe(&Frame::new(&Bytes::from_static(b"{}")), records, now)
             .unwrap();
         for record in &observed.records {
             let value = record.value().unwrap();
