@@ -1,8 +1,8 @@
 //! Parsing JSON text into borrowed [`Value`]s, as far as somebody reads it.
 //!
 //! The hot path of a run: a record's members that no rule reads are skipped without building anything, texts without
-//! escapes are slices of the record, and numbers keep their digits. `serde_json` does the scanning; every member that
-//! is wanted arrives as a raw slice, already known to be well-formed.
+//! escapes are slices of the record, and numbers keep their digits. Every member that is wanted arrives as a raw slice,
+//! already known to be well-formed: from [`Scanner`], and where that gives up, from `serde_json`.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 
 use super::number::Number;
 use super::projection::Projection;
+use super::scan::Scanner;
 use super::value::{Map, Value};
 
 /// Lists and objects may be nested this deep.
@@ -146,6 +147,9 @@ impl<'a> Builder<'a> {
     }
 
     fn map(self, raw: &'a str, projection: &Projection) -> Result<Value<'a>, JsonError> {
+        if let Some(map) = self.scanned_map(raw, projection) {
+            return map;
+        }
         let mut failure = None;
         let mut deserializer = serde_json::Deserializer::from_str(raw);
         let visitor = Members {
@@ -162,7 +166,46 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// `None` where the scanner gives up.
+    fn scanned_map(self, raw: &'a str, projection: &Projection) -> Option<Result<Value<'a>, JsonError>> {
+        let mut members = Vec::with_capacity(projection.expected_members());
+        let mut scanner = Scanner::new(raw);
+        let mut more = scanner.open(b'{', b'}')?;
+        while more {
+            let name = scanner.name()?;
+            match projection.member(name) {
+                None => scanner.skip()?,
+                Some(projection) => match self.value(scanner.value()?, projection) {
+                    Ok(value) => put(&mut members, Cow::Borrowed(name), value),
+                    Err(failure) => return Some(Err(failure)),
+                },
+            }
+            more = scanner.more(b'}')?;
+        }
+        scanner.end()?;
+        Some(Ok(Value::Map(whole(members))))
+    }
+
+    /// `None` where the scanner gives up.
+    fn scanned_list(self, raw: &'a str, projection: &Projection) -> Option<Result<Value<'a>, JsonError>> {
+        let mut items = Vec::new();
+        let mut scanner = Scanner::new(raw);
+        let mut more = scanner.open(b'[', b']')?;
+        while more {
+            match self.value(scanner.value()?, projection) {
+                Ok(value) => items.push(value),
+                Err(failure) => return Some(Err(failure)),
+            }
+            more = scanner.more(b']')?;
+        }
+        scanner.end()?;
+        Some(Ok(Value::List(items)))
+    }
+
     fn list(self, raw: &'a str, projection: &Projection) -> Result<Value<'a>, JsonError> {
+        if let Some(list) = self.scanned_list(raw, projection) {
+            return list;
+        }
         let mut failure = None;
         let mut deserializer = serde_json::Deserializer::from_str(raw);
         let visitor = Elements {
@@ -203,21 +246,31 @@ impl<'a> Visitor<'a> for Members<'a, '_> {
             };
             let raw: &'a RawValue = access.next_value()?;
             match self.builder.value(raw.get(), projection) {
-                Ok(value) => match duplicate(&mut members, &name) {
-                    Some(old) => *old = value,
-                    None => members.push((name, value)),
-                },
+                Ok(value) => put(&mut members, name, value),
                 Err(failure) => {
                     *self.failure = Some(failure);
                     return Err(A::Error::custom("a member cannot be read"));
                 }
             }
         }
-        if members.len() > FEW_MEMBERS {
-            keep_last(&mut members);
-        }
-        Ok(Map(members))
+        Ok(whole(members))
     }
+}
+
+/// Adds a member; of equal names the last value counts, which [`whole`] sees to where there are many.
+fn put<'a>(members: &mut Vec<(Cow<'a, str>, Value<'a>)>, name: Cow<'a, str>, value: Value<'a>) {
+    match duplicate(members, &name) {
+        Some(old) => *old = value,
+        None => members.push((name, value)),
+    }
+}
+
+/// An object of these members.
+fn whole<'a>(mut members: Vec<(Cow<'a, str>, Value<'a>)>) -> Map<'a> {
+    if members.len() > FEW_MEMBERS {
+        keep_last(&mut members);
+    }
+    Map(members)
 }
 
 /// The earlier member of the same name, while looking for it is cheap.

@@ -30,6 +30,7 @@ mod path;
 mod projection;
 mod query;
 mod record;
+mod scan;
 mod scope;
 mod split;
 mod target_type;

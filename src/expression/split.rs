@@ -1,15 +1,18 @@
 //! Cutting a page into its records without copying or building anything.
 //!
-//! A page is scanned once; what comes out are slices that share the page's memory.
+//! A page is scanned once; what comes out are slices that share the page's memory. Where [`Scanner`] gives up,
+//! `serde_json` does it.
 
 use std::fmt;
 
 use bytes::Bytes;
+use serde::Deserialize;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::json::JsonError;
 use super::path::{Path, Step};
+use super::scan::Scanner;
 use super::value::position;
 
 /// Why a page gives no records.
@@ -51,7 +54,7 @@ pub fn split_records(page: &Bytes, records: &Path) -> Result<Vec<Bytes>, SplitEr
         Found::Slice(_) => Ok(Vec::new()),
         Found::List(items) => Ok(items
             .into_iter()
-            .map(|item| page.slice_ref(item.get().as_bytes()))
+            .map(|item| page.slice_ref(item.as_bytes()))
             .collect()),
     }
 }
@@ -62,7 +65,7 @@ pub fn split_records(page: &Bytes, records: &Path) -> Result<Vec<Bytes>, SplitEr
 /// When the page is not JSON.
 pub fn select_slice(page: &Bytes, path: &Path) -> Result<Option<Bytes>, SplitError> {
     match find(page, path, Goal::Select)? {
-        Found::Slice(raw) => Ok(Some(page.slice_ref(raw.get().as_bytes()))),
+        Found::Slice(raw) => Ok(Some(page.slice_ref(raw.as_bytes()))),
         Found::Nothing | Found::Other | Found::Null | Found::List(_) => Ok(None),
     }
 }
@@ -73,7 +76,7 @@ pub fn select_slice(page: &Bytes, path: &Path) -> Result<Option<Bytes>, SplitErr
 /// When the text is not JSON.
 pub fn select_text<'t>(text: &'t [u8], path: &Path) -> Result<Option<&'t str>, SplitError> {
     match find(text, path, Goal::Select)? {
-        Found::Slice(raw) => Ok(Some(raw.get())),
+        Found::Slice(raw) => Ok(Some(raw)),
         Found::Nothing | Found::Other | Found::Null | Found::List(_) => Ok(None),
     }
 }
@@ -82,11 +85,61 @@ fn find<'t>(text: &'t [u8], path: &Path, goal: Goal) -> Result<Found<'t>, SplitE
     let steps = path.steps().ok_or_else(|| SplitError::NotPlain {
         path: path.source().to_owned(),
     })?;
+    if let Ok(text) = std::str::from_utf8(text) {
+        let mut scanner = Scanner::new(text);
+        if let Some(found) = scanned(&mut scanner, steps, goal)
+            && scanner.end().is_some()
+        {
+            return Ok(found);
+        }
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     Descend { steps, goal }
         .deserialize(&mut deserializer)
         .and_then(|found| deserializer.end().map(|()| found))
         .map_err(|error| SplitError::Json(JsonError::new(text, 0, &error)))
+}
+
+/// Follows names while stepping over the text; `None` where the scanner gives up or the path has a position.
+fn scanned<'t>(scanner: &mut Scanner<'t>, steps: &[Step], goal: Goal) -> Option<Found<'t>> {
+    let first = scanner.peek()?;
+    match steps.split_first() {
+        None if matches!(goal, Goal::Split) && first == b'[' => {
+            let mut items = Vec::new();
+            let mut more = scanner.open(b'[', b']')?;
+            while more {
+                items.push(scanner.value()?);
+                more = scanner.more(b']')?;
+            }
+            Some(Found::List(items))
+        }
+        None => {
+            let text = scanner.value()?;
+            Some(match goal {
+                Goal::Select => Found::Slice(text),
+                Goal::Split if text == "null" => Found::Null,
+                Goal::Split => Found::Other,
+            })
+        }
+        Some((Step::Name(name), rest)) if first == b'{' => {
+            let mut found = Found::Nothing;
+            let mut more = scanner.open(b'{', b'}')?;
+            while more {
+                if scanner.name()? == name {
+                    found = scanned(scanner, rest, goal)?;
+                } else {
+                    scanner.skip()?;
+                }
+                more = scanner.more(b'}')?;
+            }
+            Some(found)
+        }
+        Some((Step::Name(_), _)) => {
+            scanner.skip()?;
+            Some(Found::Nothing)
+        }
+        Some((Step::Index(_), _)) => None,
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -99,8 +152,8 @@ enum Found<'t> {
     Nothing,
     Null,
     Other,
-    Slice(&'t RawValue),
-    List(Vec<&'t RawValue>),
+    Slice(&'t str),
+    List(Vec<&'t str>),
 }
 
 /// Follows the steps while the text is scanned.
@@ -115,7 +168,7 @@ impl<'t> DeserializeSeed<'t> for Descend<'_> {
 
     fn deserialize<D: serde::Deserializer<'t>>(self, deserializer: D) -> Result<Found<'t>, D::Error> {
         if self.steps.is_empty() && matches!(self.goal, Goal::Select) {
-            return serde::Deserialize::deserialize(deserializer).map(Found::Slice);
+            return <&RawValue>::deserialize(deserializer).map(|raw| Found::Slice(raw.get()));
         }
         deserializer.deserialize_any(self)
     }
@@ -159,11 +212,11 @@ impl<'t> Visitor<'t> for Descend<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'t>>(self, mut access: A) -> Result<Found<'t>, A::Error> {
-        let mut items: Vec<&'t RawValue> = Vec::new();
+        let mut items: Vec<&'t str> = Vec::new();
         match self.steps.split_first() {
             None => {
-                while let Some(item) = access.next_element()? {
-                    items.push(item);
+                while let Some(item) = access.next_element::<&RawValue>()? {
+                    items.push(item.get());
                 }
                 Ok(Found::List(items))
             }
@@ -172,13 +225,13 @@ impl<'t> Visitor<'t> for Descend<'_> {
                 Ok(Found::Nothing)
             }
             Some((Step::Index(index), rest)) => {
-                while let Some(item) = access.next_element()? {
-                    items.push(item);
+                while let Some(item) = access.next_element::<&RawValue>()? {
+                    items.push(item.get());
                 }
                 let Some(item) = position(*index, items.len()).and_then(|at| items.get(at)) else {
                     return Ok(Found::Nothing);
                 };
-                let mut deserializer = serde_json::Deserializer::from_str(item.get());
+                let mut deserializer = serde_json::Deserializer::from_str(item);
                 Descend {
                     steps: rest,
                     goal: self.goal,
