@@ -148,12 +148,10 @@ impl Resolver for BatchResolver {
                 AskedKey::Missing => return Resolution::Missing,
                 AskedKey::Failed(message) => return Resolution::Failed(message),
             };
-            let known = table.known(position, &key, self.began);
-            if let Known::Found(found) = &known
-                && !found.is_empty()
-            {
-                return self.answer(rule, given, found.clone());
-            }
+            let known = match table.known(position, &key, self.began) {
+                Known::Found(found) if !found.is_empty() => return self.answer(rule, given, found),
+                known => known,
+            };
             let created = || name_pending(rule, attempt, &key);
             if let Some(found) = self.shared.created.find(created) {
                 return Resolution::Found(found);
