@@ -14,6 +14,8 @@ use super::EncoderOptions;
 
 /// From this average length on, a text is neither put into a dictionary nor into statistics.
 const LONG_TEXT: usize = 96;
+/// Bytes of a page before compression. The tables with which zstd searches a page of this size stay in a core's cache.
+const PAGE_BYTES: usize = 256 << 10;
 /// How many values of a column decide about its encoding.
 const SAMPLE: usize = 4096;
 /// The file's properties, by what the first rows look like.
@@ -30,6 +32,7 @@ pub(super) fn properties(
     let mut builder = WriterProperties::builder()
         .set_created_by(concat!("crosswalk version ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(options.level)?))
+        .set_data_page_size_limit(PAGE_BYTES)
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_max_row_group_row_count(None)
         .set_key_value_metadata(Some(metadata));
@@ -63,18 +66,8 @@ impl Sample {
         for batch in batches {
             let array = batch.column(column);
             match array.data_type() {
-                DataType::Utf8 => {
-                    for text in array
-                        .as_string::<i32>()
-                        .iter()
-                        .flatten()
-                        .take(SAMPLE - sample.values)
-                    {
-                        sample.values += 1;
-                        sample.bytes += text.len();
-                        seen.insert(text.as_bytes());
-                    }
-                }
+                DataType::Utf8 => sample.texts(array.as_string::<i32>().iter(), &mut seen),
+                DataType::Utf8View => sample.texts(array.as_string_view().iter(), &mut seen),
                 DataType::Int64 => {
                     let values = array.as_primitive::<Int64Type>();
                     for number in values.iter().flatten().take(SAMPLE - sample.values) {
@@ -102,6 +95,14 @@ impl Sample {
         }
         sample.distinct = seen.len() + numbers.len();
         sample
+    }
+
+    fn texts<'t>(&mut self, texts: impl Iterator<Item = Option<&'t str>>, seen: &mut HashSet<&'t [u8]>) {
+        for text in texts.flatten().take(SAMPLE - self.values) {
+            self.values += 1;
+            self.bytes += text.len();
+            seen.insert(text.as_bytes());
+        }
     }
 
     fn is_long(&self) -> bool {
