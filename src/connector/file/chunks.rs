@@ -1,8 +1,10 @@
 //! Big chunks of a text, cut at the ends of records: lines of newline-delimited JSON, elements of a JSON array.
 //!
 //! A chunk is read once and never copied: records are slices of it. What is incomplete at its end is carried into the
-//! next one, which is the only copying there is.
+//! next one, which is the only copying there is. Memory of chunks whose records are gone is read into again, because
+//! fresh memory costs as much as reading does: the system clears it first.
 
+use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::ops::Range;
 
@@ -12,6 +14,8 @@ use bytes::Bytes;
 const CHUNK: usize = 4 << 20;
 /// One record is never larger; what is, is not what its format says.
 const RECORD_AT_MOST: usize = 256 << 20;
+/// Chunks that are remembered until their records are gone.
+const REMEMBERED: usize = 32;
 
 /// Finds complete records in a text.
 pub(super) trait Cut {
@@ -26,6 +30,8 @@ pub(super) struct Chunks<C> {
     cutter: C,
     rest: Bytes,
     size: usize,
+    /// Chunks whose records were handed out, oldest first.
+    given: VecDeque<Bytes>,
     started: bool,
     ended: bool,
 }
@@ -48,6 +54,7 @@ impl<C: Cut> Chunks<C> {
             cutter,
             rest: Bytes::new(),
             size,
+            given: VecDeque::new(),
             started: false,
             ended: false,
         }
@@ -57,7 +64,7 @@ impl<C: Cut> Chunks<C> {
     pub(super) fn next(&mut self) -> Result<Option<Vec<Bytes>>, ChunkError> {
         let mut wanted = self.size;
         while !self.ended {
-            let mut buffer = Vec::with_capacity(self.rest.len() + wanted);
+            let mut buffer = self.buffer(self.rest.len() + wanted);
             buffer.extend_from_slice(&self.rest);
             let read = self
                 .input
@@ -82,12 +89,31 @@ impl<C: Cut> Chunks<C> {
                 )));
             }
             if !records.is_empty() {
+                self.given.push_back(text);
+                if self.given.len() > REMEMBERED {
+                    self.given.pop_front();
+                }
                 return Ok(Some(records));
             }
             // A record larger than a chunk: read twice as much, so that its beginning is not copied again and again.
             wanted = wanted.max(self.rest.len());
         }
         Ok(None)
+    }
+
+    /// Empty memory of so many bytes.
+    fn buffer(&mut self, capacity: usize) -> Vec<u8> {
+        let unused = self.given.iter().position(Bytes::is_unique);
+        let chunk = unused.and_then(|position| self.given.remove(position));
+        if let Some(Ok(mut chunk)) = chunk.map(Bytes::try_into_mut) {
+            chunk.clear();
+            let buffer = Vec::from(chunk);
+            if buffer.capacity() >= capacity {
+                return buffer;
+            }
+        }
+        // What is carried over differs from chunk to chunk: room for any that is not unusually large.
+        Vec::with_capacity(capacity.max(self.size + self.size / 8))
     }
 }
 
