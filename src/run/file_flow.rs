@@ -154,7 +154,7 @@ fn fill(
 ) -> Result<Columned, Stop> {
     let flow = &context.pipeline.flows[id];
     let mapper = Mapper::new(&context.pipeline, id);
-    let mut builder = ColumnsBuilder::new(&flow.columns);
+    let mut builder = ColumnsBuilder::with_capacity(&flow.columns, records.len());
     let mut coverage = Coverage::new(&context.pipeline.enums);
     let mut others = Vec::new();
     let keep = context.pipeline.snapshots;
@@ -170,6 +170,7 @@ fn fill(
     let mut written = 0;
     for (offset, record) in records.iter().enumerate() {
         let sequence = head.sequence + offset as u64;
+        builder.begin_row(record.text());
         let outcome = mapper.map(record, resolver, &mut coverage, None);
         let (key, outcome) = match outcome {
             Outcome::Mapped(mapped) if losers.get(offset) == Some(&true) => {
@@ -228,10 +229,15 @@ fn fill(
     }
     if context.writer.is_some() {
         if let Some(heads) = heads {
-            rows.push(heads.mapped(&columns)?);
+            rows.push(heads.mapped(&columns)?.repeatable());
         }
-        rows.extend(planned.map(PlannedRows::finish).transpose()?);
-        rows.extend(loaded.map(LoadedRows::finish).transpose()?);
+        rows.extend(
+            planned
+                .map(PlannedRows::finish)
+                .transpose()?
+                .map(Rows::repeatable),
+        );
+        rows.extend(loaded.map(LoadedRows::finish).transpose()?.map(Rows::repeatable));
     }
     Ok(Columned {
         number: head.number,

@@ -271,6 +271,7 @@ pub(crate) fn record_rows(
             correlation_id: &context.correlation(*sequence),
             at: head.at,
         };
+        rows.begin_row(record.received());
         rows.push(&row_head, &shown.raw, shown.read.as_deref(), shown.redacted);
     }
     Ok(rows.finish()?)

@@ -10,8 +10,10 @@ use arrow::array::{
     RecordBatchOptions, StringBuilder, TimestampMicrosecondBuilder,
 };
 use arrow::datatypes::{Field, Schema, SchemaRef};
+use bytes::Bytes;
 
 use super::schema::{Kind, target_fields};
+use super::views::{TextViews, slice_bytes};
 use super::{SnapshotError, schema};
 use crate::compile::compiled::Column;
 use crate::expression::Value;
@@ -40,15 +42,29 @@ pub struct ColumnBatch {
 impl ColumnsBuilder {
     /// A builder for a flow's columns, in the order of its rules.
     pub fn new(columns: &[Column]) -> ColumnsBuilder {
+        ColumnsBuilder::with_capacity(columns, 0)
+    }
+
+    /// A builder for about so many rows.
+    pub fn with_capacity(columns: &[Column], rows: usize) -> ColumnsBuilder {
         ColumnsBuilder {
             schema: Arc::new(Schema::new(target_fields(columns, false))),
             builders: columns
                 .iter()
-                .map(|column| ColumnBuilder::new(Kind::of(&column.column_type)))
+                .map(|column| ColumnBuilder::new(Kind::of(&column.column_type), rows))
                 .collect(),
             rows: 0,
             discarded: Vec::new(),
             scratch: Vec::new(),
+        }
+    }
+
+    /// Names the bytes that the next row is made of: JSON texts that are part of them are not copied.
+    pub fn begin_row(&mut self, source: &Bytes) {
+        for builder in &mut self.builders {
+            if let ColumnBuilder::Json(builder) = builder {
+                builder.begin(source);
+            }
         }
     }
 
@@ -71,7 +87,12 @@ impl ColumnsBuilder {
         let columns: Vec<ArrayRef> = self.builders.iter_mut().map(ColumnBuilder::finish).collect();
         let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
         let nowhere = std::path::Path::new("columns");
-        let mut batch = RecordBatch::try_new_with_options(self.schema, columns, &options)
+        let fields = self.schema.fields().iter().zip(&columns);
+        let fields: Vec<Field> = fields
+            .map(|(field, column)| field.as_ref().clone().with_data_type(column.data_type().clone()))
+            .collect();
+        let schema = Arc::new(Schema::new(fields));
+        let mut batch = RecordBatch::try_new_with_options(schema, columns, &options)
             .map_err(SnapshotError::rows(nowhere))?;
         if !self.discarded.is_empty() {
             let kept: BooleanArray = (0..self.rows)
@@ -144,20 +165,13 @@ impl ColumnBatch {
     }
 }
 
-/// The bytes that an array's own rows take, without what its buffers hold for others.
-pub(crate) fn slice_bytes(array: &ArrayRef) -> usize {
-    array
-        .to_data()
-        .get_slice_memory_size()
-        .unwrap_or_else(|_| array.get_array_memory_size())
-}
-
 /// One column.
 #[derive(Debug)]
 enum ColumnBuilder {
     Text(StringBuilder),
     Value(StringBuilder),
-    Json(StringBuilder),
+    /// Often the record whole.
+    Json(TextViews),
     Decimal(StringBuilder),
     Integer(Int64Builder),
     Boolean(BooleanBuilder),
@@ -169,11 +183,11 @@ enum ColumnBuilder {
 type Misfit = (&'static str, &'static str);
 
 impl ColumnBuilder {
-    fn new(kind: Kind) -> ColumnBuilder {
+    fn new(kind: Kind, rows: usize) -> ColumnBuilder {
         match kind {
             Kind::Text | Kind::Texts => ColumnBuilder::Text(StringBuilder::new()),
             Kind::Value => ColumnBuilder::Value(StringBuilder::new()),
-            Kind::Json => ColumnBuilder::Json(StringBuilder::new()),
+            Kind::Json => ColumnBuilder::Json(TextViews::with_capacity(rows)),
             Kind::Decimal => ColumnBuilder::Decimal(StringBuilder::new()),
             Kind::Integer | Kind::SmallInteger => ColumnBuilder::Integer(Int64Builder::new()),
             Kind::Boolean => ColumnBuilder::Boolean(BooleanBuilder::new()),
@@ -188,21 +202,16 @@ impl ColumnBuilder {
             return Ok(());
         }
         match (self, value) {
-            (ColumnBuilder::Text(builder) | ColumnBuilder::Json(builder), Value::Text(text)) => {
-                push(builder, text)?
-            }
+            (ColumnBuilder::Text(builder), Value::Text(text)) => push(builder, text)?,
+            (ColumnBuilder::Json(builder), Value::Text(text)) => push_view(builder, text)?,
             (ColumnBuilder::Text(builder) | ColumnBuilder::Decimal(builder), Value::Number(number)) => {
                 push(builder, number.digits())?;
             }
             (ColumnBuilder::Text(builder), Value::Time(time)) => push(builder, &time.to_string())?,
             (ColumnBuilder::Text(_), other) => return Err(("text", kind_of(other))),
             (ColumnBuilder::Decimal(_), other) => return Err(("a number", kind_of(other))),
-            (ColumnBuilder::Value(builder) | ColumnBuilder::Json(builder), other) => {
-                scratch.clear();
-                other.write_json(scratch);
-                let text = std::str::from_utf8(scratch).map_err(|_| ("JSON", "bytes that are not UTF-8"))?;
-                push(builder, text)?;
-            }
+            (ColumnBuilder::Value(builder), other) => push(builder, json_text(other, scratch)?)?,
+            (ColumnBuilder::Json(builder), other) => push_view(builder, json_text(other, scratch)?)?,
             (ColumnBuilder::Integer(builder), Value::Number(number)) => {
                 let integer = number
                     .as_i64()
@@ -234,8 +243,8 @@ impl ColumnBuilder {
         match self {
             ColumnBuilder::Text(builder)
             | ColumnBuilder::Value(builder)
-            | ColumnBuilder::Json(builder)
             | ColumnBuilder::Decimal(builder) => builder.append_null(),
+            ColumnBuilder::Json(builder) => builder.append_null(),
             ColumnBuilder::Integer(builder) => builder.append_null(),
             ColumnBuilder::Boolean(builder) => builder.append_null(),
             ColumnBuilder::Time(builder) => builder.append_null(),
@@ -248,8 +257,8 @@ impl ColumnBuilder {
         match self {
             ColumnBuilder::Text(builder)
             | ColumnBuilder::Value(builder)
-            | ColumnBuilder::Json(builder)
             | ColumnBuilder::Decimal(builder) => builder.len(),
+            ColumnBuilder::Json(builder) => builder.len(),
             ColumnBuilder::Integer(builder) => builder.len(),
             ColumnBuilder::Boolean(builder) => builder.len(),
             ColumnBuilder::Time(builder) => builder.len(),
@@ -261,8 +270,8 @@ impl ColumnBuilder {
         match self {
             ColumnBuilder::Text(builder)
             | ColumnBuilder::Value(builder)
-            | ColumnBuilder::Json(builder)
             | ColumnBuilder::Decimal(builder) => Arc::new(builder.finish()),
+            ColumnBuilder::Json(builder) => builder.finish(),
             ColumnBuilder::Integer(builder) => Arc::new(builder.finish()),
             ColumnBuilder::Boolean(builder) => Arc::new(builder.finish()),
             ColumnBuilder::Time(builder) => Arc::new(builder.finish()),
@@ -277,6 +286,20 @@ fn push(builder: &mut StringBuilder, text: &str) -> Result<(), Misfit> {
     }
     builder.append_value(text);
     Ok(())
+}
+
+fn push_view(builder: &mut TextViews, text: &str) -> Result<(), Misfit> {
+    if builder.bytes().saturating_add(text.len()) > TEXT_BYTES_AT_MOST {
+        return Err(("at most one gibibyte a batch", "more text"));
+    }
+    builder.append(text);
+    Ok(())
+}
+
+fn json_text<'s>(value: &Value<'_>, scratch: &'s mut Vec<u8>) -> Result<&'s str, Misfit> {
+    scratch.clear();
+    value.write_json(scratch);
+    std::str::from_utf8(scratch).map_err(|_| ("JSON", "bytes that are not UTF-8"))
 }
 
 /// The day's number since 1 January 1970.

@@ -12,7 +12,7 @@ use arrow::array::RecordBatch;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 
-use super::SnapshotError;
+use super::{SnapshotError, views};
 
 /// The first bytes of every frame.
 const MAGIC: [u8; 4] = *b"CWJ1";
@@ -79,6 +79,7 @@ impl Journal {
 pub(crate) fn frame(batch: u64, rows: &RecordBatch, path: &Path) -> Result<Vec<u8>, SnapshotError> {
     let mut frame = vec![0; HEADER];
     {
+        let rows = &views::compacted(rows).map_err(SnapshotError::rows(path))?;
         let mut writer =
             StreamWriter::try_new(&mut frame, &rows.schema()).map_err(SnapshotError::rows(path))?;
         writer.write(rows).map_err(SnapshotError::rows(path))?;

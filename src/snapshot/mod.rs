@@ -24,6 +24,7 @@ mod stage;
 #[cfg(test)]
 mod tests;
 mod verify;
+mod views;
 
 pub use columns::{ColumnBatch, ColumnsBuilder};
 pub use error::SnapshotError;

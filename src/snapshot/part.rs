@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use uuid::Uuid;
 
 use super::encoder::{Encoder, EncoderOptions};
 use super::journal::Frames;
 use super::layout::{self, RunDirectory};
 use super::manifest::{ManifestFile, TornTail};
-use super::{SnapshotError, Stage, schema};
+use super::{SnapshotError, Stage, schema, views};
 
 /// Snapshots are written once and read seldom: the fastest level, which costs a tenth more room than level 3 for two
 /// thirds of its time.
@@ -60,8 +60,9 @@ impl PartWriter {
         directory: &RunDirectory,
         of: PartOf,
         number: u32,
-        schema: SchemaRef,
+        schema: &Schema,
     ) -> Result<PartWriter, SnapshotError> {
+        let schema = views::stored(schema);
         let name = RunDirectory::part_name(of.stage, &of.flow, number);
         let path = directory.path().join(&name);
         if let Some(parent) = path.parent() {
@@ -126,7 +127,7 @@ pub(crate) fn from_journal(
     while let Some(rows) = frames.next()? {
         let writer = match &mut part {
             Some(writer) => writer,
-            None => part.insert(PartWriter::create(directory, of.clone(), number, rows.schema())?),
+            None => part.insert(PartWriter::create(directory, of.clone(), number, &rows.schema())?),
         };
         if *writer.schema != *rows.schema() {
             return Err(SnapshotError::damaged(journal, "its rows have different columns"));

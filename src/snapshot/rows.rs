@@ -11,10 +11,12 @@ use arrow::array::{
     StringBuilder, TimestampMicrosecondBuilder,
 };
 use arrow::datatypes::{DataType, Field, Schema};
+use bytes::Bytes;
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::columns::ColumnBatch;
+use super::views::TextViews;
 use super::{SnapshotError, Stage, schema};
 
 /// The columns that every row has of its own.
@@ -35,9 +37,16 @@ pub struct Rows {
     pub(crate) flow: Arc<str>,
     pub(crate) batch: u64,
     pub(crate) rows: RecordBatch,
+    pub(crate) repeatable: bool,
 }
 
 impl Rows {
+    /// The same rows, which another run can make again: they go straight into Parquet, without a journal.
+    pub fn repeatable(mut self) -> Rows {
+        self.repeatable = true;
+        self
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.rows.num_rows()
@@ -120,6 +129,11 @@ impl Heads {
         columns.extend(arrays);
         let mut all = schema::fields(schema::HEAD);
         all.extend(fields);
+        let all: Vec<Field> = all
+            .into_iter()
+            .zip(&columns)
+            .map(|(field, column)| field.with_data_type(column.data_type().clone()))
+            .collect();
         let rows = RecordBatch::try_new(Arc::new(Schema::new(all)), columns)
             .map_err(SnapshotError::rows(Path::new(stage.name())))?;
         Ok(Rows {
@@ -127,6 +141,7 @@ impl Heads {
             flow: self.flow,
             batch: self.batch,
             rows,
+            repeatable: !stage.is_journaled(),
         })
     }
 }
@@ -135,7 +150,7 @@ impl Heads {
 #[derive(Debug)]
 pub struct ExtractedRows {
     heads: Heads,
-    raw: StringBuilder,
+    raw: TextViews,
     read: StringBuilder,
     redacted: BooleanBuilder,
 }
@@ -145,17 +160,22 @@ impl ExtractedRows {
     pub fn new(run: Uuid, flow: &str, batch: u64) -> ExtractedRows {
         ExtractedRows {
             heads: Heads::new(run, flow, batch),
-            raw: StringBuilder::new(),
+            raw: TextViews::default(),
             read: StringBuilder::new(),
             redacted: BooleanBuilder::new(),
         }
+    }
+
+    /// Names the bytes that the next row is made of: a text that is part of them is not copied.
+    pub fn begin_row(&mut self, source: &Bytes) {
+        self.raw.begin(source);
     }
 
     /// Adds a record: its text as received (bytes that are not UTF-8 are replaced), the text that rules read where that
     /// is another, and whether private fields of it were masked, hashed or dropped before.
     pub fn push(&mut self, head: &RowHead<'_>, raw: &[u8], read: Option<&[u8]>, redacted: bool) {
         self.heads.push(head);
-        self.raw.append_value(String::from_utf8_lossy(raw));
+        self.raw.append(&String::from_utf8_lossy(raw));
         self.read.append_option(read.map(String::from_utf8_lossy));
         self.redacted.append_value(redacted);
     }
@@ -166,7 +186,7 @@ impl ExtractedRows {
     /// The columns do not fit together, which would be a defect of this program.
     pub fn finish(mut self) -> Result<Rows, SnapshotError> {
         let columns: Vec<ArrayRef> = vec![
-            Arc::new(self.raw.finish()),
+            self.raw.finish(),
             Arc::new(self.read.finish()),
             Arc::new(self.redacted.finish()),
         ];

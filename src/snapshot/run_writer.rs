@@ -2,7 +2,8 @@
 //!
 //! Rows of a batch are appended to the journal of their stage and flow; [`RunWriter::sync`] makes them durable and must
 //! come before the batch's cursor commit. Journals are turned into Parquet parts by size in the background, and the
-//! rest of them when the run ends. Records as received go straight into Parquet, because they can be read again.
+//! rest of them when the run ends. What can be made again goes straight into Parquet: records as received, and what a
+//! flow into a file made of them, because that file appears whole at the end or not at all.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -144,7 +145,7 @@ impl RunWriter {
                 .entry((rows.stage, Arc::clone(&rows.flow)))
                 .or_insert_with(|| Arc::new(Mutex::new(Stream::new(self, rows)))),
         );
-        if rows.stage.is_journaled() {
+        if !rows.repeatable {
             let frame = journal::frame(rows.batch, &rows.rows, self.directory.path())?;
             lock(&stream).append_frame(&frame)
         } else {
@@ -280,7 +281,7 @@ impl Stream {
                     &self.directory,
                     self.of.clone(),
                     self.number,
-                    schema,
+                    &schema,
                 )?)
             }
         };

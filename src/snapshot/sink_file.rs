@@ -24,7 +24,6 @@ const THREADS_AT_MOST: usize = 8;
 /// A Parquet file of a flow's columns.
 #[derive(Debug)]
 pub struct ParquetFile<W: Write + Send> {
-    schema: SchemaRef,
     kinds: Vec<Kind>,
     encoder: Encoder<W>,
 }
@@ -42,8 +41,7 @@ impl<W: Write + Send> ParquetFile<W> {
         };
         ParquetFile {
             kinds: kinds(columns),
-            encoder: Encoder::new(out, Arc::clone(&schema), options),
-            schema,
+            encoder: Encoder::new(out, schema, options),
         }
     }
 
@@ -66,7 +64,7 @@ impl<W: Write + Send> ParquetFile<W> {
             })
             .collect();
         let batch =
-            RecordBatch::try_new(Arc::clone(&self.schema), arrays).map_err(SnapshotError::rows(path))?;
+            RecordBatch::try_new(columns.batch.schema(), arrays).map_err(SnapshotError::rows(path))?;
         self.encoder
             .write(&batch)
             .map_err(SnapshotError::parquet("write", path))
@@ -209,7 +207,8 @@ impl TextRows {
         }
         Some(match self.kinds.get(column)? {
             Kind::Text | Kind::Texts => (array.as_string::<i32>().value(row).into(), true),
-            Kind::Value | Kind::Json | Kind::Decimal => (array.as_string::<i32>().value(row).into(), false),
+            Kind::Value | Kind::Decimal => (array.as_string::<i32>().value(row).into(), false),
+            Kind::Json => (array.as_string_view().value(row).into(), false),
             Kind::Integer | Kind::SmallInteger => (
                 array.as_primitive::<Int64Type>().value(row).to_string().into(),
                 false,

@@ -21,7 +21,7 @@ use parquet::file::writer::SerializedFileWriter;
 
 use self::pool::{Done, Pool, Task, broken};
 use self::properties::properties;
-use super::columns::slice_bytes;
+use super::views::slice_bytes;
 
 /// Row groups that may be under way at once.
 const GROUPS_AT_ONCE: usize = 2;
@@ -98,7 +98,7 @@ impl<W: Write + Send> Encoder<W> {
         }
     }
 
-    /// Adds rows, whose schema must be the file's.
+    /// Adds rows, whose columns must be the file's; a text column may come as views.
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<(), ParquetError> {
         let mut offset = 0;
         while offset < batch.num_rows() {
