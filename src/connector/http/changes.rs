@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::HttpConnection;
 use super::client::{Call, Failure};
+use super::frame::Frame;
 use super::page::Pager;
 use super::read::{End, Listing, Pages, send};
 use super::template::replaced;
@@ -131,7 +132,7 @@ impl HttpConnection {
                 let mut listing = Listing::new(self, stream, (list, &list.changes), &part(None), None, what)?;
                 while let Some(mut page) = listing.next().await? {
                     let observed =
-                        keys.observe(&bytes::Bytes::new(), std::mem::take(&mut page.records), page.at);
+                        keys.observe(&Frame::default(), std::mem::take(&mut page.records), page.at);
                     page.records = observed.map_err(|astray| listing.astray(astray))?.records;
                     let time = page.cursor.take().filter(|_| page.last);
                     page.cursor = time.zip(keys.finished()).map(both);

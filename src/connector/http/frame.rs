@@ -9,7 +9,7 @@ use super::records::select;
 use crate::expression::{JsonError, Path, Step, Value};
 
 /// A page, and the same page with its list of records emptied.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Frame {
     whole: Bytes,
     emptied: Option<Emptied>,
