@@ -307,6 +307,7 @@ fn units(pipeline: &Pipeline, options: &RunOptions) -> Vec<Unit> {
             continue;
         }
         let unit = match flow.direction_of {
+            Some(direction) if led_by_parents(pipeline, options, direction.two_way) => continue,
             Some(direction) => Unit::TwoWay(direction.two_way),
             None => Unit::Flow(id),
         };
@@ -315,6 +316,14 @@ fn units(pipeline: &Pipeline, options: &RunOptions) -> Vec<Unit> {
         }
     }
     units
+}
+
+/// Whether a two-way flow is run with the pairs that its records belong to, also where one side is read on its own.
+fn led_by_parents(pipeline: &Pipeline, options: &RunOptions, two_way: TwoWayId) -> bool {
+    let parent = pipeline.two_way.get(two_way).and_then(|way| way.of);
+    parent
+        .and_then(|parent| pipeline.two_way.get(parent))
+        .is_some_and(|parent| options.chooses(&parent.name))
 }
 
 /// The streams that the units read, each as often as it is read.

@@ -210,6 +210,9 @@ impl TwoWayRun {
             self.drive(Feed::given(records, Origin::Asked, 0), side, &Retried::default())
                 .await?;
         }
+        for child in &mut self.children {
+            Box::pin(child.run_asked(asked)).await?;
+        }
         Ok(())
     }
 
