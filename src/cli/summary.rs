@@ -32,8 +32,11 @@ const COLUMNS: [Column; 15] = [
     ("fields changed", |flow| flow.field_changes, false),
 ];
 
+/// A count of what the two sides of a flow disagreed about.
+type Disagreement = (&'static str, fn(&FlowSummary) -> u64);
+
 /// What the two sides of a flow disagreed about, in fields.
-const DISAGREEMENTS: [(&str, fn(&FlowSummary) -> u64); 4] = [
+const DISAGREEMENTS: [Disagreement; 4] = [
     ("both sides had changed", |flow| flow.conflicts),
     ("differed when first linked", |flow| flow.first_links),
     ("change not carried over", |flow| flow.not_carried),

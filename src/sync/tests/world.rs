@@ -151,7 +151,7 @@ impl World {
 
     /// Whether the engine has no baseline of a pair at first.
     pub(super) fn is_new(&self, pair: usize) -> bool {
-        self.nature.first_links && pair % 4 == 0
+        self.nature.first_links && pair.is_multiple_of(4)
     }
 
     fn any(&mut self, row: Row, side: Side) -> String {
