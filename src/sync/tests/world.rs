@@ -314,7 +314,8 @@ impl World {
         if is_other && !self.judged.contains(&place(old.edit)) && old.value != put.believed {
             self.harm.edits_lost += 1;
         }
-        if is_other && self.stood.contains(&place(put.cause.edit)) {
+        // Where a fallback stands that was away and back, what it stood in for may come.
+        if is_other && !put.resolves && self.stood.contains(&place(put.cause.edit)) {
             self.harm.old_values_back += 1;
         }
         let mut values = PerSide {
