@@ -150,7 +150,9 @@ impl Engine {
             .filter(|(_, person)| world.tables.newcomer && *person == NEWCOMER)
             .map(|(pair, _)| *pair)
             .collect();
-        for pair in known.into_iter().chain(std::mem::take(&mut self.retried)) {
+        // The queue survives a crash: an item goes when its pair is done with.
+        for pair in known.into_iter().chain(self.retried.clone()) {
+            self.retried.remove(&pair);
             self.pair(world, pair, None, crashes)?;
         }
         Ok(())
