@@ -56,7 +56,7 @@ fn a_time_limit_ends_with_10_and_the_next_run_goes_on() {
     let rig = Rig::new(40);
     rig.faults(
         "oro",
-        &json!([{"match": "POST /admin/api/cases", "delay_ms": 150, "times": 1000}]),
+        &json!([{"match": "POST /admin/api/cases", "delay_ms": 500, "times": 1000}]),
     );
     let ran = rig.run(&["--time-limit", "1500ms"]).expect(10).says("time limit");
     assert_eq!(ran.summary["ending"], "stopped_early", "{}", ran.summary);
