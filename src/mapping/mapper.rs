@@ -290,10 +290,17 @@ impl<'p> Mapper<'p> {
     where
         'p: 'r,
     {
-        if self.holds(stream.erased_when.as_ref(), "erased_when", root)? {
+        // What a connector says of its records calls them `record`, whatever the flow does.
+        let said = |template: Option<&Template>, rule: &str| match template {
+            Some(template) => template
+                .is_true(&Scope::new().with("record", &*root))
+                .map_err(|error| failed(rule, &error)),
+            None => Ok(false),
+        };
+        if said(stream.erased_when.as_ref(), "erased_when")? {
             return Ok(Ready::Erased);
         }
-        if self.holds(stream.deleted_when.as_ref(), "deleted_when", root)? {
+        if said(stream.deleted_when.as_ref(), "deleted_when")? {
             return Ok(Ready::Deleted);
         }
         for (path, values) in self.conditions.iter().filter(|_| !self.unconditional) {
@@ -329,20 +336,13 @@ impl<'p> Mapper<'p> {
         Ok(Ready::Yes)
     }
 
-    fn holds(&self, template: Option<&Template>, rule: &str, root: &Value<'_>) -> Result<bool, Stopped> {
-        let Some(template) = template else {
-            return Ok(false);
-        };
-        template
-            .is_true(&self.scope(root))
-            .map_err(|error| failed(rule, &error))
-    }
-
     fn passes(&self, flow: &Flow, root: &Value<'_>, trace: Option<&mut Trace>) -> Result<bool, Stopped> {
         let Some(when) = flow.when.as_ref().filter(|_| !self.unconditional) else {
             return Ok(true);
         };
-        let passes = self.holds(Some(when), "when", root)?;
+        let passes = when
+            .is_true(&self.scope(root))
+            .map_err(|error| failed("when", &error))?;
         if let Some(trace) = trace {
             trace.record_step("when", when.source().to_owned(), Value::Bool(passes), None);
         }

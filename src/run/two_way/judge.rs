@@ -10,7 +10,7 @@ use super::pair::{Observed, Pair};
 use crate::compile::compiled::{CreateWhen, OnFrozen, OnPairDeleted, PerSide, Side, SyncRow, TwoWay};
 use crate::expression::{Scope, Value};
 use crate::mapping::{Cell, RefusedAs, RefusedRow, Reject};
-use crate::run::batch::{Decision, Planned, Update};
+use crate::run::batch::{Decision, ItemOutcome, Planned, Update};
 use crate::run::context::Context;
 use crate::run::decide::{self, Change};
 use crate::run::plan::Planner;
@@ -50,6 +50,11 @@ impl<'c> Judge<'c> {
     /// What identifies the rows in baselines.
     pub(super) fn names(&self) -> &Arc<[String]> {
         &self.names
+    }
+
+    /// What each row may do.
+    pub(super) fn policies(&self) -> &[RowPolicy] {
+        &self.policies
     }
 
     /// How values are compared.
@@ -424,18 +429,11 @@ impl<'c> Judge<'c> {
             }
             Action::Refuse(refusal) => {
                 let (Refusal::Unmapped(to) | Refusal::Unknown(to) | Refusal::Frozen(to)) = refusal;
-                let refused = pair.sides[to.other()]
+                let decision = pair.sides[to.other()]
                     .as_ref()
-                    .and_then(Observed::mapped)
-                    .and_then(|mapped| {
-                        mapped
-                            .refused
-                            .iter()
-                            .find(|refused| Some(refused.row) == row.to[to])
-                    })
-                    .and_then(refusal_of);
-                let decision = refused.unwrap_or_else(|| Decision::Rejected(unexplained(row, refusal)));
-                pair.queued = Some(decision);
+                    .and_then(|source| refused(source, row.to[to]))
+                    .unwrap_or_else(|| Decision::Rejected(unexplained(row, refusal)));
+                pair.queued.get_or_insert(decision);
             }
         }
     }
@@ -480,13 +478,16 @@ pub(super) fn seen_values(judge: &Judge<'_>, pair: &Pair, side: Side) -> Vec<Opt
     let Some(observed) = &pair.sides[side] else {
         return vec![None; judge.way.rows.len()];
     };
-    let value = |row: &SyncRow| match &row.fields[side] {
-        Some(path) => Some(
+    let flow = &judge.context.pipeline.flows[judge.way.to[side]];
+    let written = |row: &SyncRow| Some(&flow.rows.get(row.to[side]?)?.target.segments);
+    let value = |row: &SyncRow| match (&row.fields[side], written(row)) {
+        (Some(path), _) => Some(
             judge
                 .fingerprints
                 .seen(path.one(&observed.view).unwrap_or(&Value::Null)),
         ),
-        None => judge.fingerprints.source(&judge.mapped(pair, row, side.other())),
+        (None, Some(segments)) => Some(judge.fingerprints.seen(decide::at(&observed.view, segments))),
+        (None, None) => judge.fingerprints.source(&judge.mapped(pair, row, side.other())),
     };
     judge.way.rows.iter().map(value).collect()
 }
@@ -499,6 +500,22 @@ fn refusal_of(refused: &RefusedRow) -> Option<Decision> {
         RefusedAs::Rejected => Some(Decision::Rejected(reject)),
         RefusedAs::Held => Some(Decision::Held(reject)),
         RefusedAs::Waiting => Some(Decision::Waiting(reject)),
+    }
+}
+
+/// Why mapping made nothing of a row, or of its whole record.
+fn refused(source: &Observed, row: Option<usize>) -> Option<Decision> {
+    match &source.item.as_ref()?.outcome {
+        ItemOutcome::Mapped(mapped) => {
+            let refused = mapped.refused.iter().find(|refused| Some(refused.row) == row)?;
+            refusal_of(refused)
+        }
+        ItemOutcome::Rejected(reject) => Some(Decision::Rejected(reject.clone())),
+        ItemOutcome::Held(reject) => Some(Decision::Held(reject.clone())),
+        ItemOutcome::Waiting(reject) => Some(Decision::Waiting(reject.clone())),
+        ItemOutcome::Filtered | ItemOutcome::Duplicate | ItemOutcome::Deleted | ItemOutcome::Skipped(_) => {
+            None
+        }
     }
 }
 

@@ -10,6 +10,7 @@ mod commit;
 mod gather;
 mod judge;
 mod pair;
+mod quiet;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,16 +18,17 @@ use std::sync::Arc;
 use futures::TryStreamExt;
 
 use super::asked::asked_of;
-use super::batch::Origin;
+use super::batch::{Batch, Decision, Origin};
 use super::context::Context;
 use super::feed::{Feed, read_request};
 use super::flow::FlowRun;
-use super::guard::check_rejects;
+use super::guard::{CHANGED, DELETED, check_rejects, refusal};
 use super::load::Loader;
 use super::record::Recorder;
-use super::transform::{Transformed, mapped_ahead};
+use super::spool::Spool;
+use super::transform::transform;
 use super::{FlowSummary, Stop};
-use crate::compile::compiled::{Flow, PerSide, Side, TwoWay, TwoWayId};
+use crate::compile::compiled::{Allowance, Flow, Guard, OnPairDeleted, PerSide, Side, TwoWay, TwoWayId};
 use crate::connector::ReadRequest;
 use crate::expression::Record;
 use crate::state::{QueueItem, key_in_queue};
@@ -34,6 +36,7 @@ use commit::Commit;
 use gather::Gatherer;
 use judge::Judge;
 use pair::Pair;
+use quiet::{Sifted, sifted_ahead};
 
 /// Queue items and unresolved keys are tried again in batches of this size.
 const RETRIED_AT_ONCE: usize = 500;
@@ -132,8 +135,7 @@ impl TwoWayRun {
             self.retry(side).await?;
         }
         for side in self.sources() {
-            let feed = self.pages(side)?;
-            self.drive(feed, side, &Retried::default()).await?;
+            self.pass(side).await?;
             self.fall_in_step(side)?;
             self.settle_lost(side).await?;
             let summary = &self.summaries[side.other()];
@@ -150,14 +152,76 @@ impl TwoWayRun {
         for side in self.sources() {
             self.retry(side).await?;
             if !self.is_led(side) {
-                let feed = self.pages(side)?;
-                self.drive(feed, side, &Retried::default()).await?;
+                self.pass(side).await?;
             }
         }
         for child in &mut self.children {
             Box::pin(child.run_unled()).await?;
         }
         Ok(())
+    }
+
+    /// One pass over what a side has beyond its cursor. With a guard it is judged as a whole before the first write.
+    async fn pass(&mut self, side: Side) -> Result<(), Stop> {
+        let mut feed = self.pages(side)?;
+        let options = &self.context.options;
+        if let (Some(guard), false) = (self.guard(side), options.dry_run || options.yes) {
+            let mut spool = Spool::new()?;
+            let mut toll = Toll::default();
+            while let Some(batch) = feed.next(&self.context).await? {
+                spool.write(&batch)?;
+                self.weigh(batch, side, &mut toll).await?;
+            }
+            if let Some(stop) = self.refusal(side, &guard, &toll)? {
+                let summary = &mut self.summaries[side.other()];
+                summary.read += toll.read;
+                summary.unfinished += toll.read;
+                return Err(stop);
+            }
+            feed = Feed::spool(spool.reader()?);
+        }
+        self.drive(feed, side, &Retried::default()).await
+    }
+
+    /// The guard of a pass. What may delete and says nothing about it may not delete anything.
+    fn guard(&self, side: Side) -> Option<Guard> {
+        let deletes = Side::BOTH
+            .into_iter()
+            .any(|side| self.way().on_delete[side] == OnPairDeleted::Delete);
+        let guard = self.leaving(side).guard.clone();
+        guard.or(deletes.then_some(Guard {
+            change_at_most: Allowance::Unlimited,
+            delete_at_most: Allowance::Count(0),
+        }))
+    }
+
+    /// Adds what a batch would change.
+    async fn weigh(&self, batch: Batch, side: Side, toll: &mut Toll) -> Result<(), Stop> {
+        toll.read += batch.records.len() as u64;
+        let direction = self.way().to[side.other()];
+        let transformed = transform(Arc::clone(&self.context), direction, batch, false).await?;
+        let judge = Judge::new(&self.context, self.way());
+        let mut pairs = Gatherer::new(&self.context, &judge, side)
+            .gather(transformed.items, &Retried::default())
+            .await?;
+        for pair in &mut pairs {
+            judge.judge(pair);
+            for to in Side::BOTH {
+                match &pair.plan[to] {
+                    Some(Decision::Create | Decision::Update(_) | Decision::Set { .. }) => toll.changed += 1,
+                    Some(Decision::Delete { .. }) => toll.deleted += 1,
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn refusal(&self, side: Side, guard: &Guard, toll: &Toll) -> Result<Option<Stop>, Stop> {
+        let flow = self.leaving(side);
+        let linked = self.context.state.link_count(self.context.flow_ref(flow))?;
+        let changed = refusal(flow, CHANGED, toll.changed, guard.change_at_most, linked);
+        Ok(changed.or_else(|| refusal(flow, DELETED, toll.deleted, guard.delete_at_most, linked)))
     }
 
     /// Whether a side's records are read with their parents.
@@ -286,12 +350,11 @@ impl TwoWayRun {
     async fn drive(&mut self, feed: Feed, side: Side, retried: &Retried) -> Result<(), Stop> {
         let context = Arc::clone(&self.context);
         let ahead = context.options.workers.max(1);
-        let direction = self.way().to[side.other()];
-        let mut batches = std::pin::pin!(mapped_ahead(Arc::clone(&context), direction, feed, ahead));
-        while let Some(batch) = batches.try_next().await? {
+        let mut batches = std::pin::pin!(sifted_ahead(Arc::clone(&context), self.id, side, feed, ahead));
+        while let Some(sifted) = batches.try_next().await? {
             context.may_go_on()?;
-            self.batches = self.batches.max(batch.head.number);
-            self.work(batch, side, retried).await?;
+            self.batches = self.batches.max(sifted.batch.head.number);
+            self.work(sifted, side, retried).await?;
             let summary = &self.summaries[side.other()];
             check_rejects(&self.leaving(side).rejects.allow, summary, false)?;
         }
@@ -299,7 +362,8 @@ impl TwoWayRun {
     }
 
     /// One batch of one side: pairs gathered, judged, loaded and committed.
-    async fn work(&mut self, batch: Transformed, from: Side, retried: &Retried) -> Result<(), Stop> {
+    async fn work(&mut self, sifted: Sifted, from: Side, retried: &Retried) -> Result<(), Stop> {
+        let Sifted { batch, quiet } = sifted;
         let context = Arc::clone(&self.context);
         let way = &context.pipeline.two_way[self.id];
         let summary = &mut self.summaries[from.other()];
@@ -308,6 +372,11 @@ impl TwoWayRun {
             &mut summary.enum_coverage,
             &mut summary.unknown_values,
         );
+        match batch.head.origin {
+            Origin::Queue => summary.retried += quiet.len() as u64,
+            Origin::Source | Origin::Asked | Origin::Snapshot => summary.read += quiet.len() as u64,
+        }
+        summary.unchanged += quiet.len() as u64;
         if let (Some(writer), false) = (&context.writer, context.options.dry_run) {
             for rows in &batch.rows {
                 writer.append(rows)?;
@@ -326,7 +395,8 @@ impl TwoWayRun {
         }
         let mut commit = Commit::new(&context, way, from, batch.head, retried);
         let stop = self.load(&mut pairs, &judge, &mut commit).await?;
-        let parents = commit.finish(&pairs, stop.is_some(), &mut self.summaries)?;
+        let mut parents = commit.finish(&pairs, stop.is_some(), &mut self.summaries)?;
+        parents.extend(quiet);
         let lost = pairs.iter().filter(|pair| pair.lost);
         self.lost[from].extend(lost.map(|pair| pair.key().to_owned()));
         if let Some(stop) = stop {
@@ -443,7 +513,7 @@ impl TwoWayRun {
         Box::pin(self.drive(feed, side, &Retried::default())).await
     }
 
-    fn count_dry(&mut self, head: &super::batch::Batch, from: Side, pairs: &[Pair]) {
+    fn count_dry(&mut self, head: &Batch, from: Side, pairs: &[Pair]) {
         let summary = &mut self.summaries[from.other()];
         match head.origin {
             Origin::Queue => summary.retried += pairs.len() as u64,
@@ -457,6 +527,14 @@ impl TwoWayRun {
             self.summaries[from].field_changes += pair.changes(from);
         }
     }
+}
+
+/// What a pass would change.
+#[derive(Debug, Default)]
+struct Toll {
+    read: u64,
+    changed: u64,
+    deleted: u64,
 }
 
 /// What the queue knows of records that are tried again, by their keys there.
