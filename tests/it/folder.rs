@@ -195,10 +195,10 @@ impl Ran {
         self
     }
 
-    /// A count of the named flow (`cases.created`).
+    /// A count of the named flow or direction (`cases.created`, `cases.to_local.created`).
     #[track_caller]
     pub(crate) fn count(&self, path: &str) -> u64 {
-        let (flow, count) = path.split_once('.').unwrap();
+        let (flow, count) = path.rsplit_once('.').unwrap();
         self.summary["flows"]
             .as_array()
             .and_then(|flows| flows.iter().find(|summary| summary["flow"] == flow))

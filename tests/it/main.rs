@@ -27,5 +27,6 @@ mod rig;
 mod rules;
 mod shared_reading;
 mod trouble;
+mod two_way;
 mod validate;
 mod writes;

@@ -1,0 +1,295 @@
+//! Tickets and cases in step both ways, by the shipped pipeline: what travels, what stays, who wins, and that quiet is quiet.
+
+use serde_json::{Value, json};
+
+use crate::oracle::rows;
+use crate::rig::{Ran, Rig};
+
+const BOTH_WAYS: &str = "mappings/zendesk-oro-both-ways.yaml";
+
+fn linked(tickets: usize) -> Rig {
+    let rig = Rig::new(tickets);
+    rig.replace(
+        BOTH_WAYS,
+        "settings: {subdomain: \"{{ env.ZENDESK_SUBDOMAIN }}\"}",
+        "settings: {subdomain: \"{{ env.ZENDESK_SUBDOMAIN }}\", base_url: \"{{ env.ZENDESK_URL }}\"}",
+    );
+    sync(&rig, &[]).expect(0);
+    rig
+}
+
+fn sync(rig: &Rig, options: &[&str]) -> Ran {
+    rig.run_pipeline(BOTH_WAYS, options)
+}
+
+fn ticket(rig: &Rig, id: u64) -> Value {
+    rig.state("zendesk")["tickets"][id.to_string()].clone()
+}
+
+/// A case's id with what stands there.
+fn case_of(rig: &Rig, ticket: u64) -> (String, Value) {
+    let wanted = format!("zd:{ticket}");
+    rows(&rig.state("oro"), "cases")
+        .into_iter()
+        .find(|(_, case)| case["attributes"]["externalId"] == wanted.as_str())
+        .expect("a case of the ticket")
+}
+
+fn edit_case(rig: &Rig, ticket: u64, attributes: &Value, relations: &[(&str, &str, &str)]) {
+    let (id, _) = case_of(rig, ticket);
+    let relationships: serde_json::Map<String, Value> = relations
+        .iter()
+        .map(|(name, kind, id)| ((*name).to_owned(), json!({"data": {"type": kind, "id": id}})))
+        .collect();
+    rig.edit(
+        "oro",
+        &json!({"cases": [{"id": id, "attributes": attributes, "relationships": relationships}]}),
+    );
+}
+
+/// Tickets that both sides may edit, brought to a known status and priority.
+fn open_tickets(rig: &Rig, count: usize) -> Vec<u64> {
+    let open: Vec<u64> = rows(&rig.state("zendesk"), "tickets")
+        .into_iter()
+        .filter(|(_, ticket)| ticket["status"] == "open" && ticket["subject"] != "SCRUBBED")
+        .map(|(id, _)| id.parse().unwrap())
+        .take(count)
+        .collect();
+    assert_eq!(open.len(), count, "too few open tickets");
+    open
+}
+
+#[track_caller]
+fn assert_quiet(rig: &Rig) {
+    rig.forget_requests();
+    sync(rig, &[]).expect(0);
+    assert_eq!(rig.writes("zendesk"), [""; 0]);
+    assert_eq!(rig.writes("oro"), [""; 0]);
+}
+
+#[test]
+fn every_ticket_gets_its_case_and_a_quiet_round_writes_nothing() {
+    let rig = linked(40);
+    rig.assert_in_step();
+    assert_quiet(&rig);
+    rig.assert_in_step();
+}
+
+#[test]
+fn a_change_travels_to_the_other_side_and_does_not_come_back() {
+    let rig = linked(30);
+    let [first, second] = open_tickets(&rig, 2)[..] else {
+        unreachable!()
+    };
+    rig.edit(
+        "zendesk",
+        &json!({"tickets": [{"id": first, "subject": "moved by the agent"}]}),
+    );
+    edit_case(
+        &rig,
+        second,
+        &json!({"subject": "moved in the office"}),
+        &[
+            ("status", "casestatuses", "in_progress"),
+            ("priority", "casepriorities", "high"),
+        ],
+    );
+
+    let ran = sync(&rig, &[]).expect(0);
+
+    assert_eq!(
+        case_of(&rig, first).1["attributes"]["subject"],
+        "moved by the agent"
+    );
+    let moved = ticket(&rig, second);
+    assert_eq!(moved["subject"], "moved in the office");
+    assert_eq!(moved["status"], "pending");
+    assert_eq!(moved["priority"], "high");
+    assert_eq!(ran.count("cases.to_local.field_changes"), 1);
+    assert_eq!(ran.count("cases.to_remote.field_changes"), 3);
+    assert_quiet(&rig);
+}
+
+#[test]
+fn a_finer_value_survives_an_edit_of_another_field() {
+    let rig = linked(30);
+    let [id] = open_tickets(&rig, 1)[..] else {
+        unreachable!()
+    };
+    rig.edit(
+        "zendesk",
+        &json!({"tickets": [{"id": id, "priority": "urgent", "status": "hold"}]}),
+    );
+    sync(&rig, &[]).expect(0);
+    edit_case(&rig, id, &json!({"subject": "only the subject"}), &[]);
+    sync(&rig, &[]).expect(0);
+    let kept = ticket(&rig, id);
+    assert_eq!(
+        (&kept["priority"], &kept["status"]),
+        (&json!("urgent"), &json!("hold"))
+    );
+    assert_eq!(kept["subject"], "only the subject");
+
+    edit_case(&rig, id, &json!({}), &[("status", "casestatuses", "resolved")]);
+    sync(&rig, &[]).expect(0);
+    assert_eq!(ticket(&rig, id)["status"], "solved");
+    rig.edit(
+        "zendesk",
+        &json!({"tickets": [{"id": id, "subject": "and back"}]}),
+    );
+    sync(&rig, &[]).expect(0);
+    let (_, case) = case_of(&rig, id);
+    assert_eq!(case["to_one"]["status"], "resolved");
+    assert_eq!(case["attributes"]["subject"], "and back");
+    assert_quiet(&rig);
+}
+
+#[test]
+fn different_fields_are_merged_and_the_same_one_goes_to_the_winner() {
+    for (policy, winner) in [("remote_wins", "of the ticket"), ("local_wins", "of the case")] {
+        let rig = Rig::new(20);
+        rig.replace(
+            BOTH_WAYS,
+            "settings: {subdomain: \"{{ env.ZENDESK_SUBDOMAIN }}\"}",
+            "settings: {subdomain: \"{{ env.ZENDESK_SUBDOMAIN }}\", base_url: \"{{ env.ZENDESK_URL }}\"}",
+        );
+        rig.replace(
+            BOTH_WAYS,
+            "conflict: remote_wins ",
+            &format!("conflict: {policy} "),
+        );
+        sync(&rig, &[]).expect(0);
+        let [id] = open_tickets(&rig, 1)[..] else {
+            unreachable!()
+        };
+        rig.edit(
+            "zendesk",
+            &json!({"tickets": [{"id": id, "subject": "of the ticket", "priority": "high"}]}),
+        );
+        edit_case(
+            &rig,
+            id,
+            &json!({"subject": "of the case"}),
+            &[("status", "casestatuses", "in_progress")],
+        );
+
+        let ran = sync(&rig, &[]).expect(0);
+
+        let (now, (_, case)) = (ticket(&rig, id), case_of(&rig, id));
+        assert_eq!(now["subject"], winner, "{policy}");
+        assert_eq!(case["attributes"]["subject"], winner, "{policy}");
+        assert_eq!(now["status"], "pending");
+        assert_eq!(case["to_one"]["priority"], "high");
+        assert_eq!(ran.count("cases.to_local.conflicts"), 1);
+        assert_quiet(&rig);
+    }
+}
+
+#[test]
+fn a_held_row_waits_while_the_others_travel_and_a_person_decides() {
+    let rig = linked(20);
+    rig.replace(BOTH_WAYS, "conflict: remote_wins ", "conflict: hold ");
+    let [id] = open_tickets(&rig, 1)[..] else {
+        unreachable!()
+    };
+    rig.edit(
+        "zendesk",
+        &json!({"tickets": [{"id": id, "subject": "of the ticket"}]}),
+    );
+    edit_case(
+        &rig,
+        id,
+        &json!({"subject": "of the case"}),
+        &[("status", "casestatuses", "in_progress")],
+    );
+
+    sync(&rig, &[]).expect(3);
+
+    assert_eq!(ticket(&rig, id)["status"], "pending");
+    assert_eq!(ticket(&rig, id)["subject"], "of the ticket");
+    assert_eq!(case_of(&rig, id).1["attributes"]["subject"], "of the case");
+    let key = format!("remote:{id}");
+    rig.crosswalk(&["queue", "resolve", BOTH_WAYS, &key, "--winner", "local"])
+        .expect(0);
+    sync(&rig, &[]).expect(0);
+    assert_eq!(ticket(&rig, id)["subject"], "of the case");
+    assert_quiet(&rig);
+}
+
+#[test]
+fn a_case_becomes_a_ticket_when_a_person_publishes_it() {
+    let rig = linked(20);
+    let made = rig.edit(
+        "oro",
+        &json!({"cases": [{"attributes": {"subject": "Broken kettle", "description": "It whistles no more."},
+            "relationships": {"status": {"data": {"type": "casestatuses", "id": "in_progress"}},
+                "priority": {"data": {"type": "casepriorities", "id": "high"}},
+                "source": {"data": {"type": "casesources", "id": "phone"}}}}]}),
+    );
+    let case = made["cases"][0].as_str().unwrap().to_owned();
+    let before = rows(&rig.state("zendesk"), "tickets").len();
+    sync(&rig, &[]).expect(0);
+    assert_eq!(
+        rows(&rig.state("zendesk"), "tickets").len(),
+        before,
+        "nobody asked for it"
+    );
+
+    rig.crosswalk(&["publish", BOTH_WAYS, "cases", &case]).expect(0);
+
+    let tickets = rows(&rig.state("zendesk"), "tickets");
+    assert_eq!(tickets.len(), before + 1);
+    let wanted = format!("oro-case:{case}");
+    let ticket = tickets
+        .values()
+        .find(|ticket| ticket["external_id"] == wanted.as_str())
+        .expect("a ticket that remembers its case");
+    assert_eq!(ticket["subject"], "Broken kettle");
+    assert_eq!(ticket["description"], "It whistles no more.");
+    assert_eq!(ticket["status"], "pending");
+    assert_eq!(ticket["priority"], "high");
+    sync(&rig, &[]).expect(0);
+    assert_eq!(
+        rows(&rig.state("oro"), "cases").len(),
+        rows(&rig.state("oro"), "cases").len()
+    );
+    assert_quiet(&rig);
+}
+
+#[test]
+fn with_one_direction_nothing_goes_back_until_the_other_is_opened() {
+    let rig = Rig::new(20);
+    rig.replace(
+        BOTH_WAYS,
+        "settings: {subdomain: \"{{ env.ZENDESK_SUBDOMAIN }}\"}",
+        "settings: {subdomain: \"{{ env.ZENDESK_SUBDOMAIN }}\", base_url: \"{{ env.ZENDESK_URL }}\"}",
+    );
+    let one_way = ["--set", "direction=to_local"];
+    sync(&rig, &one_way).expect(0);
+    let [id] = open_tickets(&rig, 1)[..] else {
+        unreachable!()
+    };
+    edit_case(&rig, id, &json!({"subject": "stays for now"}), &[]);
+    rig.forget_requests();
+    sync(&rig, &one_way).expect(0);
+    assert_eq!(rig.writes("zendesk"), [""; 0]);
+    sync(&rig, &[]).expect(0);
+    assert_eq!(ticket(&rig, id)["subject"], "stays for now");
+    assert_quiet(&rig);
+}
+
+#[test]
+fn a_lost_answer_is_settled_within_the_run() {
+    let rig = linked(20);
+    let [id] = open_tickets(&rig, 1)[..] else {
+        unreachable!()
+    };
+    edit_case(&rig, id, &json!({"subject": "sent, and not answered"}), &[]);
+    rig.faults(
+        "zendesk",
+        &json!([{"match": "PUT /api/v2/tickets/", "cut_after_write": true}]),
+    );
+    sync(&rig, &[]).expect(0);
+    assert_eq!(ticket(&rig, id)["subject"], "sent, and not answered");
+    assert_quiet(&rig);
+}
