@@ -1,16 +1,17 @@
 //! Stopping a run: first politely, then at once.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
-/// A handle by which a signal handler stops a run. Clones share it.
+/// A handle by which a signal handler, or the run's time limit, stops a run. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Cancellation {
     polite: CancellationToken,
     now: CancellationToken,
     signal: Arc<AtomicI32>,
+    out_of_time: Arc<AtomicBool>,
 }
 
 impl Cancellation {
@@ -29,6 +30,19 @@ impl Cancellation {
     pub fn stop_now(&self, signal: i32) {
         self.stop(signal);
         self.now.cancel();
+    }
+
+    /// The time limit: as a first signal, except for how the run is said to have ended.
+    pub(crate) fn time_is_up(&self) {
+        if !self.is_stopped() {
+            self.out_of_time.store(true, Ordering::SeqCst);
+            self.polite.cancel();
+        }
+    }
+
+    /// Whether the time limit has stopped the run.
+    pub(crate) fn is_out_of_time(&self) -> bool {
+        self.out_of_time.load(Ordering::SeqCst)
     }
 
     /// The token that requests watch before they start.

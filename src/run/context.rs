@@ -1,7 +1,6 @@
 //! What every stage of a run shares.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use futures::future::BoxFuture;
 use uuid::Uuid;
@@ -35,8 +34,6 @@ pub(crate) struct Context {
     pub(crate) digester: Digester,
     /// One for each flow.
     pub(crate) redactors: Vec<Redactor>,
-    /// When the run must have ended.
-    pub(crate) deadline: Option<Instant>,
 }
 
 /// Where lookups get records from: the run's own connections.
@@ -115,12 +112,10 @@ impl Context {
 
     /// Fails when the run should come to an end.
     pub(crate) fn may_go_on(&self) -> Result<(), Stop> {
-        if self.cancellation.is_stopped() {
-            return Err(Stop::Cancelled);
-        }
-        match self.deadline {
-            Some(deadline) if Instant::now() >= deadline => Err(Stop::TimeLimit),
-            _ => Ok(()),
+        match self.cancellation.is_stopped() {
+            true if self.cancellation.is_out_of_time() => Err(Stop::TimeLimit),
+            true => Err(Stop::Cancelled),
+            false => Ok(()),
         }
     }
 }

@@ -83,6 +83,13 @@ pub async fn run(
         continues: None,
         requests: BTreeMap::new(),
     };
+    let timer = options.time_limit.map(|limit| {
+        let cancellation = cancellation.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(limit).await;
+            cancellation.time_is_up();
+        })
+    });
     let outcome = execute(
         run,
         pipeline,
@@ -92,9 +99,15 @@ pub async fn run(
         &mut summary,
     )
     .await;
+    if let Some(timer) = timer {
+        timer.abort();
+    }
     if let Err(stop) = outcome {
         summary.ending = stop.ending(&cancellation);
-        summary.message = Some(with_causes(&stop));
+        summary.message = Some(match summary.ending {
+            Ending::StoppedEarly if cancellation.is_out_of_time() => with_causes(&Stop::TimeLimit),
+            _ => with_causes(&stop),
+        });
     }
     summary.ended = Timestamp::now();
     summary.requests = telemetry
@@ -222,7 +235,6 @@ fn open(
     let searched = Arc::new(Searched(Arc::clone(&connections)));
     let lookups = Lookups::new(Arc::clone(&pipeline), searched, Arc::clone(&state))?;
     let shared = SharedReads::new(read_streams(&pipeline, &options).into_iter());
-    let deadline = options.time_limit.map(|limit| std::time::Instant::now() + limit);
     Ok(Context {
         pipeline,
         connections,
@@ -236,7 +248,6 @@ fn open(
         run,
         digester: Digester::new(key),
         redactors,
-        deadline,
     })
 }
 

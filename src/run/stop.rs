@@ -86,6 +86,9 @@ fn of_connector(error: &ConnectorError, cancellation: &Cancellation) -> Ending {
 }
 
 fn interrupted(cancellation: &Cancellation) -> Ending {
+    if cancellation.is_out_of_time() {
+        return Ending::StoppedEarly;
+    }
     Ending::Interrupted {
         signal: cancellation.signal().unwrap_or(2),
     }
