@@ -26,6 +26,7 @@ mod queue;
 mod rig;
 mod rules;
 mod shared_reading;
+mod soak;
 mod trouble;
 mod two_way;
 mod validate;

@@ -7,18 +7,23 @@ use crate::rig::{Ran, Rig};
 
 const BOTH_WAYS: &str = "mappings/zendesk-oro-both-ways.yaml";
 
-fn linked(tickets: usize) -> Rig {
-    let rig = Rig::new(tickets);
+/// The pipeline led to the stand-ins.
+pub(crate) fn led(rig: Rig) -> Rig {
     rig.replace(
         BOTH_WAYS,
         "settings: {subdomain: \"{{ env.ZENDESK_SUBDOMAIN }}\"}",
         "settings: {subdomain: \"{{ env.ZENDESK_SUBDOMAIN }}\", base_url: \"{{ env.ZENDESK_URL }}\"}",
     );
+    rig
+}
+
+fn linked(tickets: usize) -> Rig {
+    let rig = led(Rig::new(tickets));
     sync(&rig, &[]).expect(0);
     rig
 }
 
-fn sync(rig: &Rig, options: &[&str]) -> Ran {
+pub(crate) fn sync(rig: &Rig, options: &[&str]) -> Ran {
     rig.run_pipeline(BOTH_WAYS, options)
 }
 
@@ -60,7 +65,7 @@ fn open_tickets(rig: &Rig, count: usize) -> Vec<u64> {
 }
 
 #[track_caller]
-fn assert_quiet(rig: &Rig) {
+pub(crate) fn assert_quiet(rig: &Rig) {
     rig.forget_requests();
     sync(rig, &[]).expect(0);
     assert_eq!(rig.writes("zendesk"), [""; 0]);
@@ -147,12 +152,7 @@ fn a_finer_value_survives_an_edit_of_another_field() {
 #[test]
 fn different_fields_are_merged_and_the_same_one_goes_to_the_winner() {
     for (policy, winner) in [("remote_wins", "of the ticket"), ("local_wins", "of the case")] {
-        let rig = Rig::new(20);
-        rig.replace(
-            BOTH_WAYS,
-            "settings: {subdomain: \"{{ env.ZENDESK_SUBDOMAIN }}\"}",
-            "settings: {subdomain: \"{{ env.ZENDESK_SUBDOMAIN }}\", base_url: \"{{ env.ZENDESK_URL }}\"}",
-        );
+        let rig = led(Rig::new(20));
         rig.replace(
             BOTH_WAYS,
             "conflict: remote_wins ",
@@ -258,12 +258,7 @@ fn a_case_becomes_a_ticket_when_a_person_publishes_it() {
 
 #[test]
 fn with_one_direction_nothing_goes_back_until_the_other_is_opened() {
-    let rig = Rig::new(20);
-    rig.replace(
-        BOTH_WAYS,
-        "settings: {subdomain: \"{{ env.ZENDESK_SUBDOMAIN }}\"}",
-        "settings: {subdomain: \"{{ env.ZENDESK_SUBDOMAIN }}\", base_url: \"{{ env.ZENDESK_URL }}\"}",
-    );
+    let rig = led(Rig::new(20));
     let one_way = ["--set", "direction=to_local"];
     sync(&rig, &one_way).expect(0);
     let [id] = open_tickets(&rig, 1)[..] else {
