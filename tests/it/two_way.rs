@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::interruption::signal;
 use crate::oracle::rows;
 use crate::rig::{Ran, Rig};
 
@@ -287,4 +288,81 @@ fn a_lost_answer_is_settled_within_the_run() {
     sync(&rig, &[]).expect(0);
     assert_eq!(ticket(&rig, id)["subject"], "sent, and not answered");
     assert_quiet(&rig);
+}
+
+/// Cases of people who called, not yet tickets.
+fn office_cases(rig: &Rig, count: usize) -> Vec<String> {
+    let cases: Vec<Value> = (1..=count)
+        .map(|number| {
+            json!({"attributes": {"subject": format!("Call {number}"), "description": "They will call back."},
+                "relationships": {"status": {"data": {"type": "casestatuses", "id": "open"}},
+                    "priority": {"data": {"type": "casepriorities", "id": "normal"}},
+                    "source": {"data": {"type": "casesources", "id": "phone"}}}})
+        })
+        .collect();
+    let made = rig.edit("oro", &json!({ "cases": cases }));
+    made["cases"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|id| id.as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// Tickets by the case that they remember.
+fn published(rig: &Rig) -> Vec<String> {
+    let mut cases: Vec<String> = rows(&rig.state("zendesk"), "tickets")
+        .into_values()
+        .filter_map(|ticket| {
+            Some(
+                ticket["external_id"]
+                    .as_str()?
+                    .strip_prefix("oro-case:")?
+                    .to_owned(),
+            )
+        })
+        .collect();
+    cases.sort();
+    cases
+}
+
+/// Publishes cases and ends the run by a signal in the middle; the next run must finish what it left.
+fn published_in_two_runs(name: &str, code: i32) {
+    let rig = linked(10);
+    let mut cases = office_cases(&rig, 40);
+    rig.faults(
+        "zendesk",
+        &json!([{"match": "POST /api/v2/tickets", "delay_ms": 100, "times": 1000}]),
+    );
+    let all = ["--set", "publish=all"];
+    let child = rig.start_pipeline(BOTH_WAYS, &all);
+    rig.wait_until("some cases are published", || published(&rig).len() >= 8);
+    signal(&child, name);
+    let ran = rig.finish(child);
+    assert_eq!(ran.code, code, "{}", ran.stderr);
+    rig.control("zendesk", "DELETE", "faults", &Value::Null);
+
+    sync(&rig, &all).expect(0);
+
+    // Those of the data set that nobody published before come along.
+    let published = published(&rig);
+    cases.sort();
+    let mut once = published.clone();
+    once.dedup();
+    assert_eq!(once, published, "a case was published twice");
+    assert!(cases.iter().all(|case| published.contains(case)), "{published:?}");
+    rig.forget_requests();
+    sync(&rig, &all).expect(0);
+    assert_eq!(rig.writes("zendesk"), [""; 0]);
+    assert_eq!(rig.writes("oro"), [""; 0]);
+}
+
+#[test]
+fn publishing_that_is_interrupted_goes_on_and_doubles_nothing() {
+    published_in_two_runs("INT", 130);
+}
+
+#[test]
+fn publishing_that_is_killed_goes_on_and_doubles_nothing() {
+    published_in_two_runs("KILL", -1);
 }
