@@ -16,9 +16,9 @@ use crate::run::decide::{self, Change};
 use crate::run::plan::Planner;
 use crate::state::{Digester, HeldRow, SideMark};
 use crate::sync::{
-    Action, Bond, Cause, Fingerprints, Mapped, PairAction, PairFacts, PairSituation, Presence, Reconciled,
-    Refusal, RowFacts, RowPolicy, Seen, Verdict, changed_last, decide_pair, reconcile, reconcile_create,
-    row_names,
+    Action, Bond, Cause, Fingerprints, Mapped, NotCarried, PairAction, PairFacts, PairSituation, Presence,
+    Reconciled, Refusal, RowFacts, RowPolicy, Seen, Verdict, changed_last, decide_pair, reconcile,
+    reconcile_create, row_names,
 };
 
 /// Judges the pairs of one two-way flow.
@@ -363,6 +363,20 @@ impl<'c> Judge<'c> {
                 {
                     pair.unresolved.push((to, position));
                 }
+            }
+            // A row that is written on create only has nothing to say to two records that were linked later.
+            let silent = matches!(
+                (verdict.cause, verdict.action),
+                (
+                    Cause::FirstLink(_),
+                    Action::NotCarried {
+                        reason: NotCarried::OnCreate,
+                        ..
+                    }
+                )
+            );
+            if silent {
+                continue;
             }
             let remark = match verdict.cause {
                 Cause::Conflict(winner) | Cause::FirstLink(winner) => {
