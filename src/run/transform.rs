@@ -46,6 +46,24 @@ pub(crate) fn mapped_ahead(
     feed: Feed,
     ahead: usize,
 ) -> impl Stream<Item = Result<Transformed, Stop>> {
+    worked_ahead(context, id, feed, ahead, move |context, batch| {
+        let kept = !context.options.dry_run;
+        transform(context, id, batch, kept)
+    })
+}
+
+/// What `work` makes of the batches of a feed, several at a time, in order. The batches count as extracted for the flow.
+pub(crate) fn worked_ahead<T, F>(
+    context: Arc<Context>,
+    id: FlowId,
+    feed: Feed,
+    ahead: usize,
+    work: impl Fn(Arc<Context>, Batch) -> F,
+) -> impl Stream<Item = Result<T, Stop>>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, Stop>> + Send + 'static,
+{
     let reading = Arc::clone(&context);
     futures::stream::try_unfold(feed, move |mut feed| {
         let context = Arc::clone(&reading);
@@ -55,14 +73,14 @@ pub(crate) fn mapped_ahead(
         }
     })
     .map(move |batch: Result<Batch, Stop>| {
-        let context = Arc::clone(&context);
-        async move {
-            let batch = batch?;
+        let task = batch.map(|batch| {
             let counters = context.counters(id);
             counters.extract.records.add(batch.records.len() as u64);
             counters.extract.batches.add(1);
-            let kept = !context.options.dry_run;
-            tokio::spawn(transform(context, id, batch, kept))
+            tokio::spawn(work(Arc::clone(&context), batch))
+        });
+        async move {
+            task?
                 .await
                 .map_err(|error| Stop::Internal(format!("a mapping task failed: {error}")))?
         }

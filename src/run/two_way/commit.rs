@@ -15,9 +15,7 @@ use crate::run::load::{Effect, Loaded};
 use crate::run::record::{Recorder, count_decision};
 use crate::run::reference::References;
 use crate::run::{FlowSummary, Stop};
-use crate::state::{
-    Batch, Fallback, FlowRef, LinkChange, PairKeys, QueueClear, QueueKind, SideMark, queue_key,
-};
+use crate::state::{Batch, Fallback, LinkChange, PairKeys, QueueClear, QueueKind, SideMark, queue_key};
 use crate::sync::{Answered, Confirmed, PairAction};
 
 /// Collects what a batch led to, and commits it.
@@ -41,10 +39,7 @@ impl<'c> Commit<'c> {
         head: Head,
         retried: &'c Retried,
     ) -> Self {
-        let flow = FlowRef {
-            pipeline: &context.pipeline.name,
-            flow: &way.name,
-        };
+        let flow = context.flow_ref(&context.pipeline.flows[way.to[from]]);
         Commit {
             context,
             way,

@@ -18,7 +18,7 @@ use crate::run::context::Context;
 use crate::run::counterpart::Counterparts;
 use crate::run::transform::{transform, transform_counterparts};
 use crate::state::{StoredPair, queue_key};
-use crate::sync::{Bond, Candidate, Freshness, Observation, Presence, freshness};
+use crate::sync::{Bond, Candidate, Presence};
 
 /// Gathers the pairs of batches of one side.
 pub(super) struct Gatherer<'c> {
@@ -127,10 +127,9 @@ impl<'c> Gatherer<'c> {
     }
 
     fn stored(&self, side: Side, keys: &[&str]) -> Result<HashMap<String, StoredPair>, Stop> {
-        let flow = crate::state::FlowRef {
-            pipeline: &self.context.pipeline.name,
-            flow: &self.way.name,
-        };
+        let flow = self
+            .context
+            .flow_ref(&self.context.pipeline.flows[self.way.to[side]]);
         Ok(self.context.state.pairs(flow, side, keys)?)
     }
 
@@ -164,13 +163,8 @@ impl<'c> Gatherer<'c> {
         let (Some(observed), Some(stored)) = (&pair.sides[self.from], &pair.stored) else {
             return false;
         };
-        let version = Judge::version(self.way, self.from, &observed.view);
-        let observation = Observation {
-            sequence: observed.sequence,
-            version: version.as_deref(),
-            by_key: observed.by_key,
-        };
-        freshness(&observation, Some(&stored.sides[self.from])) == Freshness::ReadAgain
+        let read = (observed.sequence, observed.by_key);
+        Judge::is_stale(self.way, self.from, &observed.view, read, stored)
     }
 
     /// Records of this side by key, through its rules and conditions.

@@ -14,11 +14,11 @@ use crate::run::batch::{Decision, ItemOutcome, Planned, Update};
 use crate::run::context::Context;
 use crate::run::decide::{self, Change};
 use crate::run::plan::Planner;
-use crate::state::{Digester, HeldRow, SideMark};
+use crate::state::{HeldRow, PairBaseline, SideMark};
 use crate::sync::{
-    Action, Bond, Cause, Fingerprints, Mapped, NotCarried, PairAction, PairFacts, PairSituation, Presence,
-    Reconciled, Refusal, RowFacts, RowPolicy, Seen, Verdict, changed_last, decide_pair, reconcile,
-    reconcile_create, row_names,
+    Action, Bond, Cause, Fingerprints, Freshness, Mapped, NotCarried, Observation, PairAction, PairFacts,
+    PairSituation, Presence, Reconciled, Refusal, RowFacts, RowPolicy, Seen, Verdict, changed_last,
+    decide_pair, freshness, reconcile, reconcile_create, row_names,
 };
 
 /// Judges the pairs of one two-way flow.
@@ -38,7 +38,7 @@ impl<'c> Judge<'c> {
             way,
             policies: RowPolicy::all(&context.pipeline, way),
             names: row_names(way),
-            fingerprints: Fingerprints::new(Digester::new(context.state.digest_key())),
+            fingerprints: Fingerprints::new(context.digester.clone()),
         }
     }
 
@@ -65,6 +65,23 @@ impl<'c> Judge<'c> {
     /// A record's version or change stamp.
     pub(super) fn version(way: &TwoWay, side: Side, view: &Value<'_>) -> Option<String> {
         way.changed_at[side].as_ref()?.one(view)?.key_text()
+    }
+
+    /// Whether an observation (its number, and whether it was read by key) is older than what a baseline rests on.
+    pub(super) fn is_stale(
+        way: &TwoWay,
+        side: Side,
+        view: &Value<'_>,
+        (sequence, by_key): (u64, bool),
+        baseline: &PairBaseline,
+    ) -> bool {
+        let version = Judge::version(way, side, view);
+        let observation = Observation {
+            sequence,
+            version: version.as_deref(),
+            by_key,
+        };
+        freshness(&observation, Some(&baseline.sides[side])) == Freshness::ReadAgain
     }
 
     /// Decides what becomes of a pair.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use futures::{Stream, StreamExt};
+use futures::Stream;
 
 use super::judge::Judge;
 use crate::compile::compiled::{Side, TwoWay, TwoWayId, WritePolicy};
@@ -12,9 +12,9 @@ use crate::run::Stop;
 use crate::run::batch::{Batch, Origin};
 use crate::run::context::Context;
 use crate::run::feed::Feed;
-use crate::run::transform::{Transformed, record_key, transform};
-use crate::state::{FlowRef, StoredPair};
-use crate::sync::{Freshness, Observation, Way, freshness};
+use crate::run::transform::{Transformed, record_key, transform, worked_ahead};
+use crate::state::StoredPair;
+use crate::sync::Way;
 
 /// A batch of one side: what the rules made of the records that may have changed, and the quiet ones.
 pub(super) struct Sifted {
@@ -32,32 +32,15 @@ pub(super) fn sifted_ahead(
     feed: Feed,
     ahead: usize,
 ) -> impl Stream<Item = Result<Sifted, Stop>> {
-    let reading = Arc::clone(&context);
-    futures::stream::try_unfold(feed, move |mut feed| {
-        let context = Arc::clone(&reading);
-        async move {
-            let batch = feed.next(&context).await?;
-            Ok::<_, Stop>(batch.map(|batch| (batch, feed)))
-        }
+    let direction = context.pipeline.two_way[id].to[from.other()];
+    worked_ahead(context, direction, feed, ahead, move |context, batch| {
+        sift(context, id, from, batch)
     })
-    .map(move |batch: Result<Batch, Stop>| {
-        let context = Arc::clone(&context);
-        async move {
-            let batch = batch?;
-            tokio::spawn(sift(context, id, from, batch))
-                .await
-                .map_err(|error| Stop::Internal(format!("a mapping task failed: {error}")))?
-        }
-    })
-    .buffered(ahead)
 }
 
 async fn sift(context: Arc<Context>, id: TwoWayId, from: Side, mut batch: Batch) -> Result<Sifted, Stop> {
     let way = &context.pipeline.two_way[id];
     let direction = way.to[from.other()];
-    let counters = context.counters(direction);
-    counters.extract.records.add(batch.records.len() as u64);
-    counters.extract.batches.add(1);
     let options = &context.options;
     let compares_all = options.full || !options.only.is_empty() || batch.origin == Origin::Queue;
     let is_quiet = match compares_all {
@@ -88,10 +71,7 @@ fn quiet(context: &Context, way: &TwoWay, from: Side, batch: &Batch) -> Result<V
         .map(|record| record_key(&stream.key, record))
         .collect();
     let asked: Vec<&str> = keys.iter().flatten().map(String::as_str).collect();
-    let flow = FlowRef {
-        pipeline: &context.pipeline.name,
-        flow: &way.name,
-    };
+    let flow = context.flow_ref(&context.pipeline.flows[way.to[from]]);
     let stored = context.state.pairs(flow, from, &asked)?;
     let judge = Judge::new(context, way);
     let told = batch.records.iter().zip(&keys).map(|(record, key)| {
@@ -114,15 +94,7 @@ fn equals(
     let (false, Some(baseline), Ok(view)) = (pair.tombstone, &pair.baseline, record.value()) else {
         return false;
     };
-    let version = Judge::version(way, from, &view);
-    let observation = Observation {
-        sequence,
-        version: version.as_deref(),
-        by_key: false,
-    };
-    if freshness(&observation, Some(&baseline.sides[from])) == Freshness::ReadAgain
-        || is_gone(context, way, from, &view)
-    {
+    if Judge::is_stale(way, from, &view, (sequence, false), baseline) || is_gone(context, way, from, &view) {
         return false;
     }
     let rows = baseline.aligned(judge.names());
