@@ -9,8 +9,10 @@ mod actions;
 mod checks;
 pub mod compiled;
 mod conditions;
+mod connection_settings;
 mod connections;
 mod connector;
+mod connector_files;
 mod enums;
 pub mod environment;
 mod file_sink;
@@ -106,7 +108,7 @@ pub fn compile_pipeline(path: &Path, options: &CompileOptions<'_>) -> CompileRes
 /// Checks a connector file alone, with no connection's settings.
 pub fn check_connector(path: &Path) -> Diagnostics {
     let mut diagnostics = Diagnostics::new();
-    let Some(file) = connections::read_connector_file(path, &mut diagnostics) else {
+    let Some(file) = connector_files::read_connector_file(path, &mut diagnostics) else {
         return diagnostics.sorted();
     };
     let diagnostics = RefCell::new(diagnostics);

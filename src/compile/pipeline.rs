@@ -5,7 +5,8 @@ use std::path::Path as FilePath;
 
 use super::checks::Checks;
 use super::compiled::{Connection, Flow, FlowId, Pipeline, SnapshotPolicy, TwoWay};
-use super::connections::{ConnectionFacts, Connections, ConnectorFiles};
+use super::connections::{ConnectionFacts, Connections};
+use super::connector_files::ConnectorFiles;
 use super::given::given_views;
 use super::order::flow_order;
 use super::params::compile_params;
