@@ -32,6 +32,7 @@ mod pipeline_checks;
 mod pointer;
 mod privacy;
 mod projections;
+mod reads;
 mod record_files;
 pub mod record_schema;
 mod record_view;

@@ -3,14 +3,15 @@
 
 use indexmap::IndexMap;
 
-use super::compiled::{Flow, Input, MatchValue, Privacy, PrivacyKind, Row, Shape, Source, names_record};
+use super::compiled::{Alternative, Flow, MatchValue, Privacy, PrivacyKind, Row, Source};
 use super::pipeline_checks::PipelineChecks;
 use super::pointer::Pointer;
+use super::reads::Reads;
 use super::record_view::{RecordView, Step, path_steps};
 use super::stream_facts::{StreamFacts, privacy_kind};
 use crate::definition;
 use crate::diagnostic::Code;
-use crate::expression::{Path, Template};
+use crate::expression::Path;
 
 /// How closely a value is kept; more is tighter.
 fn tightness(kind: PrivacyKind) -> u8 {
@@ -70,7 +71,10 @@ impl PipelineChecks<'_, '_> {
     /// Rules that read what the connector removes.
     pub(super) fn never_read(&self, from: &str, source: &StreamFacts, rows: &[Row]) {
         for row in rows {
-            let mut read = Reads::default();
+            let mut read = Shown {
+                lookups: true,
+                ..Shown::default()
+            };
             read.row(row);
             for never in &source.never {
                 let forbidden = steps(never);
@@ -100,7 +104,7 @@ fn kind_name(kind: PrivacyKind) -> &'static str {
 pub(super) fn private_targets(flow: &Flow, sink: Option<&StreamFacts>) -> Vec<(String, PrivacyKind)> {
     let mut found = Vec::new();
     for row in &flow.rows {
-        let mut read = Reads::default();
+        let mut read = Shown::default();
         read.row(row);
         let inputs = flow.privacy.iter().filter(|rule| {
             let private = steps(rule.path.source());
@@ -125,61 +129,35 @@ pub(super) fn private_targets(flow: &Flow, sink: Option<&StreamFacts>) -> Vec<(S
 }
 
 /// The members of the source record whose values a row's result shows. The result of a lookup is another record's
-/// key, so its input does not show.
+/// key, so its input does not show unless `lookups` asks for that too.
 #[derive(Debug, Default)]
-struct Reads {
+struct Shown {
     paths: Vec<Vec<Step>>,
+    lookups: bool,
 }
 
-impl Reads {
+impl Shown {
     fn row(&mut self, row: &Row) {
-        if row.lookup.is_none() {
+        if self.lookups || row.lookup.is_none() {
             self.input(&row.input);
         }
         row.default.iter().for_each(|shape| self.shape(shape));
         row.then.iter().for_each(|shape| self.shape(shape));
     }
+}
 
-    fn input(&mut self, input: &Input) {
-        match input {
-            Input::Select(path) => self.path(path),
-            Input::Compute(template) => self.template(template),
-            Input::Const(_) => {}
-            Input::FirstOf(alternatives) => {
-                for one in alternatives.iter().filter(|one| one.lookup.is_none()) {
-                    self.input(&one.input);
-                }
-            }
-            Input::Each { items, shape } => {
-                self.source(items);
-                shape.iter().for_each(|shape| self.shape(shape));
-            }
-            Input::Link(link) => link.key.iter().for_each(|key| self.source(key)),
-        }
-    }
-
-    fn source(&mut self, source: &Source) {
-        match source {
-            Source::Select(path) => self.path(path),
-            Source::Compute(template) => self.template(template),
-        }
-    }
-
-    fn shape(&mut self, shape: &Shape) {
-        shape.each_template(&mut |template| self.template(template));
-    }
-
+impl Reads for Shown {
     fn path(&mut self, path: &Path) {
         self.paths.push(steps(path.source()));
     }
 
-    fn template(&mut self, template: &Template) {
-        for chain in template.variables() {
-            if let Some((first, names)) = chain.split_first()
-                && names_record(first)
-            {
-                self.paths.push(names.iter().cloned().map(Step::Name).collect());
-            }
+    fn member(&mut self, names: &[String]) {
+        self.paths.push(names.iter().cloned().map(Step::Name).collect());
+    }
+
+    fn alternative(&mut self, alternative: &Alternative) {
+        if self.lookups || alternative.lookup.is_none() {
+            self.input(&alternative.input);
         }
     }
 }

@@ -1,9 +1,10 @@
 //! What of a source record a flow reads, so that the rest is never parsed.
 
-use super::compiled::{Flow, Input, Row, Shape, Source, names_record};
+use super::compiled::{Alternative, Flow, Row};
 use super::privacy::match_source;
+use super::reads::Reads;
 use super::stream_facts::StreamFacts;
-use crate::expression::{Path, Projection, Template};
+use crate::expression::{Path, Projection};
 
 /// Everything that rules, conditions, joins and matches read, and the record's key.
 pub(super) fn projection(flow: &Flow, source: Option<&StreamFacts>, key: Option<&Path>) -> Projection {
@@ -52,48 +53,19 @@ impl Reading {
         row.default.iter().for_each(|shape| self.shape(shape));
         row.then.iter().for_each(|shape| self.shape(shape));
     }
+}
 
-    fn input(&mut self, input: &Input) {
-        match input {
-            Input::Select(path) => self.path(path),
-            Input::Compute(template) => self.template(template),
-            Input::Const(_) => {}
-            Input::FirstOf(alternatives) => {
-                for one in alternatives {
-                    self.input(&one.input);
-                    one.when.iter().for_each(|when| self.template(when));
-                }
-            }
-            Input::Each { items, shape } => {
-                self.source(items);
-                shape.iter().for_each(|shape| self.shape(shape));
-            }
-            Input::Link(link) => link.key.iter().for_each(|key| self.source(key)),
-        }
-    }
-
-    fn source(&mut self, source: &Source) {
-        match source {
-            Source::Select(path) => self.path(path),
-            Source::Compute(template) => self.template(template),
-        }
-    }
-
-    fn shape(&mut self, shape: &Shape) {
-        shape.each_template(&mut |template| self.template(template));
-    }
-
+impl Reads for Reading {
     fn path(&mut self, path: &Path) {
         self.projection.add_path(path);
     }
 
-    fn template(&mut self, template: &Template) {
-        for chain in template.variables() {
-            if let Some((first, names)) = chain.split_first()
-                && names_record(first)
-            {
-                self.projection.add_variable(names);
-            }
-        }
+    fn member(&mut self, names: &[String]) {
+        self.projection.add_variable(names);
+    }
+
+    fn alternative(&mut self, alternative: &Alternative) {
+        self.input(&alternative.input);
+        alternative.when.iter().for_each(|when| self.template(when));
     }
 }
