@@ -93,7 +93,14 @@ fn shipped_files_are_valid_and_warnings_count_only_where_asked() {
 fn a_record_is_shown_from_the_source_from_a_file_and_as_it_was() {
     let rig = Rig::new(20);
     let preview = |options: &[&str]| -> Value {
-        let mut arguments = vec!["preview", PIPELINE, "--format", "json"];
+        let mut arguments = vec![
+            "preview",
+            PIPELINE,
+            "--flow",
+            "cases.to_local",
+            "--format",
+            "json",
+        ];
         arguments.extend_from_slice(options);
         serde_json::from_str(&rig.crosswalk(&arguments).expect(0).stdout).unwrap()
     };
@@ -127,11 +134,11 @@ fn a_record_is_shown_from_the_source_from_a_file_and_as_it_was() {
     rig.forget_requests();
     preview(&["--file", "ticket.json", "--offline"]);
     assert_eq!(rig.requests("oro"), [""; 0]);
-    rig.crosswalk(&["preview", PIPELINE, "--key", "999999"])
+    rig.crosswalk(&["preview", PIPELINE, "--flow", "cases.to_local", "--key", "999999"])
         .expect(2)
         .says("999999");
     let text = rig
-        .crosswalk(&["preview", PIPELINE, "--key", "7"])
+        .crosswalk(&["preview", PIPELINE, "--flow", "cases.to_local", "--key", "7"])
         .expect(0)
         .stdout;
     for step in ["status.id", "status_to_oro", "assignedTo.id", "oro_user"] {

@@ -6,21 +6,14 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::oracle::rows;
-use crate::rig::{PIPELINE, Rig};
-
-/// The connection of the tickets as the shipped file has it, up to the next one.
-const FROM: &str = "  zendesk:\n    connector: zendesk\n";
-const TO: &str = "  oro:\n    connector: oro\n";
+use crate::rig::{ONE_WAY_PIPELINE, Rig};
 
 /// A rig whose tickets come from a file.
 fn rig(tickets: &[Value]) -> Rig {
     let rig = Rig::new(0);
-    let text = rig.read(PIPELINE);
-    let (before, rest) = text.split_once(FROM).expect("the connection of the tickets");
-    let (_, after) = rest.split_once(TO).expect("the next connection");
-    let files = "  zendesk: {connector: file, settings: {directory: ..}, streams: {tickets: {path: tickets.ndjson, key: $.id}}}\n";
-    rig.write(PIPELINE, &format!("{before}{files}{TO}{after}"));
-    rig.replace(PIPELINE, "    since: \"{{ params.start }}\"\n", "");
+    rig.write_one_way(Some(
+        "{connector: file, settings: {directory: ..}, streams: {tickets: {path: tickets.ndjson, key: $.id}}}",
+    ));
     rig.write_records("tickets.ndjson", tickets);
     rig
 }
@@ -63,7 +56,7 @@ fn every_documented_row_becomes_what_it_should() {
         "{users:?}"
     );
 
-    rig.run(&[])
+    rig.run_pipeline(ONE_WAY_PIPELINE, &[])
         .expect(0)
         .counted("cases", &format!("created {}", documented.len()));
 
@@ -108,5 +101,7 @@ fn a_ticket_without_an_id_is_rejected_and_the_others_go_on() {
         json!({"subject": "no id", "status": "new"}),
         json!({"id": 2, "subject": "one", "status": "new"}),
     ]);
-    rig.run(&[]).expect(3).counted("cases", "created 1, rejected 1");
+    rig.run_pipeline(ONE_WAY_PIPELINE, &[])
+        .expect(3)
+        .counted("cases", "created 1, rejected 1");
 }

@@ -14,7 +14,10 @@ fn every_ticket_becomes_the_case_that_the_tables_ask_for() {
 
     let (zendesk, oro) = (rig.state("zendesk"), rig.state("oro"));
     assert_in_step(&zendesk, &oro);
-    assert_eq!(ran.count("cases.created"), expected(&zendesk, &oro).len() as u64);
+    assert_eq!(
+        ran.count("cases.to_local.created"),
+        expected(&zendesk, &oro).len() as u64
+    );
     assert!(ran.stdout.contains("snapshots"), "{}", ran.stdout);
 }
 
@@ -30,7 +33,7 @@ fn a_second_run_writes_nothing() {
     assert_eq!(rig.writes("oro"), [""; 0]);
     assert_eq!(rig.writes("zendesk"), [""; 0]);
     assert_eq!(rig.state("oro"), before);
-    assert_eq!(ran.count("cases.writes"), 0);
+    assert_eq!(ran.count("cases.to_local.writes"), 0);
 }
 
 #[test]
@@ -44,7 +47,10 @@ fn a_full_run_compares_everything_and_writes_nothing() {
 
     assert_eq!(rig.writes("oro"), [""; 0]);
     assert_eq!(rig.state("oro"), before);
-    assert_eq!(ran.count("cases.unchanged"), first.count("cases.created"));
+    assert_eq!(
+        ran.count("cases.to_local.unchanged"),
+        first.count("cases.to_local.created")
+    );
 }
 
 #[test]
@@ -90,9 +96,9 @@ fn edits_update_exactly_the_fields_that_changed() {
             ),
         ])
     );
-    assert_eq!(ran.count("cases.updated"), 2);
-    assert_eq!(ran.count("cases.field_changes"), 3);
-    assert_eq!(ran.count("cases.created"), 0);
+    assert_eq!(ran.count("cases.to_local.updated"), 2);
+    assert_eq!(ran.count("cases.to_local.field_changes"), 3);
+    assert_eq!(ran.count("cases.to_local.created"), 0);
 }
 
 #[test]
@@ -137,10 +143,10 @@ fn one_record_can_be_run_alone_without_moving_the_cursor() {
         actual(&rig.state("oro")).keys().collect::<Vec<_>>(),
         [&format!("zd:{open}")]
     );
-    assert_eq!(ran.count("cases.created"), 1);
+    assert_eq!(ran.count("cases.to_local.created"), 1);
     let rest = rig.run(&[]).expect(0);
     assert_eq!(
-        rest.count("cases.created") + 1,
+        rest.count("cases.to_local.created") + 1,
         actual(&rig.state("oro")).len() as u64
     );
 }
@@ -149,7 +155,7 @@ fn one_record_can_be_run_alone_without_moving_the_cursor() {
 fn a_limited_run_is_continued_by_the_next() {
     let rig = Rig::new(40);
     let first = rig.run(&["--limit", "10"]);
-    assert!(first.count("cases.read") >= 10, "{}", first.summary);
+    assert!(first.count("cases.to_local.read") >= 10, "{}", first.summary);
     rig.run(&[]).expect(0);
     rig.assert_in_step();
 }
@@ -163,7 +169,7 @@ fn a_dry_run_writes_nothing_anywhere() {
 
     assert_eq!(rig.writes("oro"), [""; 0]);
     assert_eq!(rig.state("oro"), before);
-    assert!(ran.count("cases.created") > 0, "{}", ran.summary);
+    assert!(ran.count("cases.to_local.created") > 0, "{}", ran.summary);
     let files: Vec<_> = rig
         .written_files()
         .into_iter()

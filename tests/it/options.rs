@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::folder::{CONVERSION, Folder};
 use crate::oracle::rows;
-use crate::rig::{PIPELINE, Rig};
+use crate::rig::{ONE_WAY_PIPELINE, Rig};
 
 const NUMBERS: &str = r#"
 params:
@@ -147,6 +147,7 @@ const CONNECTOR: &str = "mappings/connectors/zendesk.yaml";
 #[test]
 fn an_earlier_run_keeps_the_people_who_came_with_its_tickets() {
     let rig = Rig::new(30);
+    rig.write_one_way(None);
     for who in ["requester", "submitter"] {
         for field in ["email", "name", "phone"] {
             rig.replace(
@@ -156,12 +157,12 @@ fn an_earlier_run_keeps_the_people_who_came_with_its_tickets() {
             );
         }
     }
-    let first = rig.run(&[]).expect(0);
+    let first = rig.run_pipeline(ONE_WAY_PIPELINE, &[]).expect(0);
     let run = first.summary["run"].as_str().unwrap();
     let before = rig.state("oro");
     rig.forget_requests();
     // Nothing differs, so nothing is written; had the people been lost, assignees and contacts would differ.
-    rig.run(&["--from-run", run])
+    rig.run_pipeline(ONE_WAY_PIPELINE, &["--from-run", run])
         .expect(0)
         .counted("cases", &format!("read {}, writes 0", first.count("cases.read")));
     assert!(
@@ -171,8 +172,8 @@ fn an_earlier_run_keeps_the_people_who_came_with_its_tickets() {
     );
     assert_eq!(rig.state("oro"), before);
 
-    rig.replace(PIPELINE, "pending: in_progress", "pending: open");
-    let again = rig.run(&["--from-run", run]).expect(0);
+    rig.replace(ONE_WAY_PIPELINE, "pending: in_progress", "pending: open");
+    let again = rig.run_pipeline(ONE_WAY_PIPELINE, &["--from-run", run]).expect(0);
     assert!(again.count("cases.updated") > 0, "{}", again.summary);
     assert_eq!(again.count("cases.updated"), again.count("cases.field_changes"));
     let waiting = rows(&rig.state("oro"), "cases")
@@ -190,11 +191,15 @@ fn an_earlier_run_keeps_the_people_who_came_with_its_tickets() {
 #[test]
 fn an_earlier_run_that_kept_what_the_rules_need_hidden_is_not_mapped_again() {
     let rig = Rig::new(20);
-    let first = rig.run(&[]).expect(0);
+    rig.write_one_way(None);
+    let first = rig.run_pipeline(ONE_WAY_PIPELINE, &[]).expect(0);
     rig.forget_requests();
-    rig.run(&["--from-run", first.summary["run"].as_str().unwrap()])
-        .expect(8)
-        .says("$.requester.email")
-        .says("pii");
+    rig.run_pipeline(
+        ONE_WAY_PIPELINE,
+        &["--from-run", first.summary["run"].as_str().unwrap()],
+    )
+    .expect(8)
+    .says("$.requester.email")
+    .says("pii");
     assert_eq!(rig.writes("oro"), [""; 0]);
 }

@@ -12,7 +12,16 @@ fn a_preview_masks_what_an_object_holds() {
     let email = people["users"][&requester]["email"].as_str().unwrap().to_owned();
 
     let shown = rig
-        .command(&["preview", PIPELINE, "--key", "7", "--format", "json"])
+        .command(&[
+            "preview",
+            PIPELINE,
+            "--flow",
+            "cases.to_local",
+            "--key",
+            "7",
+            "--format",
+            "json",
+        ])
         .output()
         .unwrap();
 

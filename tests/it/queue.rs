@@ -31,7 +31,7 @@ fn three_unmappable() -> (Rig, Vec<u64>) {
 fn unmappable_tickets_end_with_3_and_wait_until_the_mapping_is_fixed() {
     let (rig, tickets) = three_unmappable();
     let ran = rig.run(&[]).expect(3);
-    assert_eq!(ran.count("cases.rejected"), 3);
+    assert_eq!(ran.count("cases.to_local.rejected"), 3);
     assert!(ran.stdout.contains("crosswalk queue list"), "{}", ran.stdout);
 
     let listed = rig
@@ -40,7 +40,15 @@ fn unmappable_tickets_end_with_3_and_wait_until_the_mapping_is_fixed() {
     let items: Vec<Value> = serde_json::from_str(&listed.stdout).unwrap();
     let mut keys: Vec<u64> = items
         .iter()
-        .map(|item| item["key"].as_str().unwrap().parse().unwrap())
+        .map(|item| {
+            item["key"]
+                .as_str()
+                .unwrap()
+                .strip_prefix("remote:")
+                .unwrap()
+                .parse()
+                .unwrap()
+        })
         .collect();
     keys.sort_unstable();
     assert_eq!(keys, tickets);
@@ -52,8 +60,8 @@ fn unmappable_tickets_end_with_3_and_wait_until_the_mapping_is_fixed() {
 
     rig.replace(PIPELINE, "high: high}", "high: high, urgent: high}");
     let ran = rig.run(&[]).expect(0);
-    assert_eq!(ran.count("cases.retried"), 3);
-    assert_eq!(ran.count("cases.created"), 3);
+    assert_eq!(ran.count("cases.to_local.retried"), 3);
+    assert_eq!(ran.count("cases.to_local.created"), 3);
     rig.assert_in_step();
     let listed = rig.crosswalk(&["queue", "list", PIPELINE]).expect(0);
     assert_eq!(listed.stdout, "the queue is empty\n");
@@ -75,8 +83,8 @@ fn a_waiting_record_is_shown_and_can_be_dropped() {
     rig.crosswalk(&["queue", "show", PIPELINE, &key]).expect(2);
 
     let ran = rig.run(&[]).expect(3);
-    assert_eq!(ran.count("cases.retried"), 2);
-    assert_eq!(ran.count("cases.rejected"), 2);
+    assert_eq!(ran.count("cases.to_local.retried"), 2);
+    assert_eq!(ran.count("cases.to_local.rejected"), 2);
 }
 
 #[test]

@@ -7,13 +7,18 @@ use std::time::{Duration, Instant};
 
 use crosswalk::sandbox::{Sandbox, SandboxOptions};
 use serde_json::Value;
+use serde_yaml::{Mapping, Value as Yaml};
 use tokio::runtime::Runtime;
 
 use crate::folder::Folder;
 pub(crate) use crate::folder::Ran;
 
-/// The shipped pipeline.
+/// The shipped pipeline, which keeps both systems in step both ways.
 pub(crate) const PIPELINE: &str = "mappings/zendesk-oro.yaml";
+/// The option that closes its way back.
+pub(crate) const ONE_WAY: [&str; 2] = ["--set", "direction=to_local"];
+/// Where [`Rig::write_one_way`] writes.
+pub(crate) const ONE_WAY_PIPELINE: &str = "mappings/one-way.yaml";
 /// Longer than any step of a test takes on a slow machine; only a defect waits so long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -67,6 +72,44 @@ impl Rig {
             sandbox,
             client: reqwest::Client::new(),
         }
+    }
+
+    /// Adds a pipeline that is what the shipped one does to cases, as a flow that goes one way: for what only such
+    /// flows can do. `connection`: stands in place of the tickets' own one.
+    pub(crate) fn write_one_way(&self, connection: Option<&str>) {
+        let text = self.read(PIPELINE).replace("remote.", "record.");
+        let mut file: Yaml = serde_yaml::from_str(&text).unwrap();
+        let cases = &file["flows"]["cases"]["fields"];
+        let mut fields = Mapping::new();
+        fields.insert("externalId".into(), "zd:{{ record.id }}".into());
+        for row in cases.as_mapping().unwrap().values() {
+            let mut rule = match &row["to_local"] {
+                Yaml::Mapping(rule) => rule.clone(),
+                Yaml::Null if row.get("local").is_none() => continue,
+                _ => Mapping::new(),
+            };
+            let field = rule.remove("field");
+            let field = field.unwrap_or_else(|| row["local"].as_str().unwrap()[2..].into());
+            if !["value", "const", "first_of"]
+                .iter()
+                .any(|word| rule.contains_key(*word))
+            {
+                rule.insert("value".into(), row["remote"].clone());
+            }
+            fields.insert(field, rule.into());
+        }
+        let flow = "{from: zendesk.tickets, to: oro.cases, mode: upsert, on_delete: unlink, on_frozen: hold, \
+                    match: {$.externalId: 'zd:{{ record.id }}'}}";
+        let mut flow: Yaml = serde_yaml::from_str(flow).unwrap();
+        flow["fields"] = fields.into();
+        file["flows"] = Mapping::from_iter([("cases".into(), flow)]).into();
+        file["pipeline"] = "one-way".into();
+        let lookups = file["lookups"].as_mapping_mut().unwrap();
+        lookups.retain(|_, lookup| !lookup["in"].as_str().unwrap().starts_with("zendesk."));
+        if let Some(connection) = connection {
+            file["connections"]["zendesk"] = serde_yaml::from_str(connection).unwrap();
+        }
+        self.write(ONE_WAY_PIPELINE, &serde_yaml::to_string(&file).unwrap());
     }
 
     /// A run of the shipped pipeline with further options.

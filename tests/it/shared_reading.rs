@@ -39,9 +39,12 @@ fn two_flows_read_their_stream_once() {
     add_second_flow(&rig);
     let ran = rig.run(&[]).expect(0);
     assert_eq!(exports(&rig), alone);
-    assert_eq!(ran.count("cases.read"), 30);
+    assert_eq!(ran.count("cases.to_local.read"), 30);
     assert_eq!(ran.count("reminders.read"), 30);
-    assert_eq!(ran.count("reminders.unchanged"), ran.count("cases.created"));
+    assert_eq!(
+        ran.count("reminders.unchanged"),
+        ran.count("cases.to_local.created")
+    );
     rig.assert_in_step();
 }
 
@@ -51,7 +54,7 @@ fn a_new_flow_reads_from_the_start_once_and_then_together_with_the_others() {
     rig.run(&[]).expect(0);
     add_second_flow(&rig);
     let ran = rig.run(&[]).expect(0);
-    assert_eq!(ran.count("cases.read"), 0);
+    assert_eq!(ran.count("cases.to_local.read"), 0);
     assert_eq!(ran.count("reminders.read"), 30);
 
     exports(&rig);

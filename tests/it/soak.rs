@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::oracle::rows;
 use crate::rig::Rig;
-use crate::two_way::{assert_quiet, led, sync};
+use crate::two_way::{assert_quiet, sync};
 
 /// Field of the ticket, field of the case.
 const FIELDS: [&str; 3] = ["subject", "priority", "status"];
@@ -102,7 +102,7 @@ fn later(rig: &Rig) {
 }
 
 fn rounds(seed: u64, rounds: u64) {
-    let rig = led(Rig::new(30));
+    let rig = Rig::new(30);
     sync(&rig, &[]).expect(0);
     let (tickets, cases) = editable(&rig);
     for round in 0..rounds {

@@ -4,28 +4,16 @@ use serde_json::{Value, json};
 
 use crate::interruption::signal;
 use crate::oracle::rows;
-use crate::rig::{Ran, Rig};
-
-const BOTH_WAYS: &str = "mappings/zendesk-oro-both-ways.yaml";
-
-/// The pipeline led to the stand-ins.
-pub(crate) fn led(rig: Rig) -> Rig {
-    rig.replace(
-        BOTH_WAYS,
-        "settings: {subdomain: \"{{ env.ZENDESK_SUBDOMAIN }}\"}",
-        "settings: {subdomain: \"{{ env.ZENDESK_SUBDOMAIN }}\", base_url: \"{{ env.ZENDESK_URL }}\"}",
-    );
-    rig
-}
+use crate::rig::{ONE_WAY, PIPELINE, Ran, Rig};
 
 fn linked(tickets: usize) -> Rig {
-    let rig = led(Rig::new(tickets));
+    let rig = Rig::new(tickets);
     sync(&rig, &[]).expect(0);
     rig
 }
 
 pub(crate) fn sync(rig: &Rig, options: &[&str]) -> Ran {
-    rig.run_pipeline(BOTH_WAYS, options)
+    rig.run(options)
 }
 
 fn ticket(rig: &Rig, id: u64) -> Value {
@@ -153,9 +141,9 @@ fn a_finer_value_survives_an_edit_of_another_field() {
 #[test]
 fn different_fields_are_merged_and_the_same_one_goes_to_the_winner() {
     for (policy, winner) in [("remote_wins", "of the ticket"), ("local_wins", "of the case")] {
-        let rig = led(Rig::new(20));
+        let rig = Rig::new(20);
         rig.replace(
-            BOTH_WAYS,
+            PIPELINE,
             "conflict: remote_wins ",
             &format!("conflict: {policy} "),
         );
@@ -189,7 +177,7 @@ fn different_fields_are_merged_and_the_same_one_goes_to_the_winner() {
 #[test]
 fn a_held_row_waits_while_the_others_travel_and_a_person_decides() {
     let rig = linked(20);
-    rig.replace(BOTH_WAYS, "conflict: remote_wins ", "conflict: hold ");
+    rig.replace(PIPELINE, "conflict: remote_wins ", "conflict: hold ");
     let [id] = open_tickets(&rig, 1)[..] else {
         unreachable!()
     };
@@ -210,7 +198,7 @@ fn a_held_row_waits_while_the_others_travel_and_a_person_decides() {
     assert_eq!(ticket(&rig, id)["subject"], "of the ticket");
     assert_eq!(case_of(&rig, id).1["attributes"]["subject"], "of the case");
     let key = format!("remote:{id}");
-    rig.crosswalk(&["queue", "resolve", BOTH_WAYS, &key, "--winner", "local"])
+    rig.crosswalk(&["queue", "resolve", PIPELINE, &key, "--winner", "local"])
         .expect(0);
     sync(&rig, &[]).expect(0);
     assert_eq!(ticket(&rig, id)["subject"], "of the case");
@@ -236,7 +224,7 @@ fn a_case_becomes_a_ticket_when_a_person_publishes_it() {
         "nobody asked for it"
     );
 
-    rig.crosswalk(&["publish", BOTH_WAYS, "cases", &case]).expect(0);
+    rig.crosswalk(&["publish", PIPELINE, "cases", &case]).expect(0);
 
     let tickets = rows(&rig.state("zendesk"), "tickets");
     assert_eq!(tickets.len(), before + 1);
@@ -259,15 +247,14 @@ fn a_case_becomes_a_ticket_when_a_person_publishes_it() {
 
 #[test]
 fn with_one_direction_nothing_goes_back_until_the_other_is_opened() {
-    let rig = led(Rig::new(20));
-    let one_way = ["--set", "direction=to_local"];
-    sync(&rig, &one_way).expect(0);
+    let rig = Rig::new(20);
+    sync(&rig, &ONE_WAY).expect(0);
     let [id] = open_tickets(&rig, 1)[..] else {
         unreachable!()
     };
     edit_case(&rig, id, &json!({"subject": "stays for now"}), &[]);
     rig.forget_requests();
-    sync(&rig, &one_way).expect(0);
+    sync(&rig, &ONE_WAY).expect(0);
     assert_eq!(rig.writes("zendesk"), [""; 0]);
     sync(&rig, &[]).expect(0);
     assert_eq!(ticket(&rig, id)["subject"], "stays for now");
@@ -335,7 +322,7 @@ fn published_in_two_runs(name: &str, code: i32) {
         &json!([{"match": "POST /api/v2/tickets", "delay_ms": 100, "times": 1000}]),
     );
     let all = ["--set", "publish=all"];
-    let child = rig.start_pipeline(BOTH_WAYS, &all);
+    let child = rig.start(&all);
     rig.wait_until("some cases are published", || published(&rig).len() >= 8);
     signal(&child, name);
     let ran = rig.finish(child);
