@@ -18,7 +18,9 @@ pub use context::{ConnectionContext, HttpOptions};
 pub use cursor::Cursor;
 pub use error::{ConnectorError, Stop};
 pub use reader::{Page, ReadRequest, Reader};
-pub use write::{FindAgain, Operation, Prepared, PreparedMany, WriteIntent, WriteOutcome};
+pub use write::{
+    FindAgain, JobEnd, ManyOutcome, Operation, Prepared, PreparedMany, WriteIntent, WriteOutcome,
+};
 
 use crate::compile::compiled::{Column, ConnectionId, Pipeline};
 use crate::expression::{Record, Value};
@@ -188,7 +190,7 @@ impl Connection {
     }
 
     /// Sends a prepared bulk write and waits for the job that it may start, whose id `on_job` is told as soon as it is
-    /// known. One outcome per item, in the request's order.
+    /// known.
     ///
     /// # Errors
     /// What ends the run; nothing was written then.
@@ -196,7 +198,7 @@ impl Connection {
         &self,
         prepared: &PreparedMany,
         on_job: &(dyn Fn(&str) + Send + Sync),
-    ) -> Result<Vec<WriteOutcome>, ConnectorError> {
+    ) -> Result<ManyOutcome, ConnectorError> {
         match &self.kind {
             Kind::Http(http) => http.execute_many(prepared, on_job).await,
             Kind::File(_) => Err(self.files_cannot(prepared.request.stream, "write several records at once")),
@@ -207,11 +209,7 @@ impl Connection {
     ///
     /// # Errors
     /// When the stream's bulk write has no job.
-    pub async fn settle_job(
-        &self,
-        prepared: &PreparedMany,
-        job: &str,
-    ) -> Result<Vec<WriteOutcome>, ConnectorError> {
+    pub async fn settle_job(&self, prepared: &PreparedMany, job: &str) -> Result<JobEnd, ConnectorError> {
         match &self.kind {
             Kind::Http(http) => http.settle_job(prepared, job).await,
             Kind::File(_) => Err(self.files_cannot(prepared.request.stream, "be asked after a job")),

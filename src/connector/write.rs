@@ -86,6 +86,9 @@ pub struct Prepared {
     /// What a create whose answer was lost is asked for by; `None` where it cannot be found again.
     #[serde(default)]
     pub find_again: Option<FindAgain>,
+    /// Its position among the items of the bulk request that carried it: then these bytes were never sent.
+    #[serde(default)]
+    pub item_of_many: Option<usize>,
 }
 
 /// What a create whose answer was lost is asked for by: values as JSON texts.
@@ -128,6 +131,31 @@ pub struct PreparedMany {
     pub request: Prepared,
     /// The written records' keys, in the order of the request's items; `None` for creates.
     pub keys: Vec<Option<String>>,
+}
+
+/// How a bulk write ended.
+#[derive(Debug)]
+pub enum ManyOutcome {
+    /// One outcome for each item, in the request's order.
+    Items(Vec<WriteOutcome>),
+    /// The request as a whole was refused, so that nothing was written: which item is to blame, only requests of their
+    /// own can tell.
+    Refused {
+        /// The system's words.
+        message: String,
+    },
+}
+
+/// What asking after a job came to.
+#[derive(Debug)]
+pub enum JobEnd {
+    /// It is over: one outcome for each item, in the request's order. Of a job that died they are unknown.
+    Ended(Vec<WriteOutcome>),
+    /// Nobody knows whether it is over: its items may still be written.
+    Running {
+        /// Why it was not asked after any longer.
+        message: String,
+    },
 }
 
 /// How a write ended.

@@ -242,13 +242,18 @@ request! {
 }
 
 request! {
-    /// Creating or changing many records in one request.
+    /// Creating or changing many records in one request. It is used where each record keeps what it has in a request of
+    /// its own: its condition (`if_unchanged`), its result, and, if it is created, a way to be found again. A job does
+    /// not tell what became of the values: in a two-way flow one that the system altered counts as changed there.
     pub struct ManyRequest {
         methods: post, put, patch;
-        sees: "`settings`, `items`";
+        sees: "`settings`, `items`; the `each` of its budgets `key`, for each record";
         /// How many records one request takes. Default: 100.
         #[schemars(range(min = 1))]
         pub at_most: Option<u64>,
+        /// How many bytes its body may have; more records are divided among several requests. Default: any number.
+        #[schemars(range(min = 1))]
+        pub at_most_bytes: Option<u64>,
         /// Members added to each item's fields; see `key`, `before`. Default: none.
         #[serde(default)]
         pub item: IndexMap<String, ValueTemplate>,

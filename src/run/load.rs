@@ -1,28 +1,24 @@
 //! Load: decisions become requests, and their results become state.
 //!
 //! For each batch: records that lookups create come first; then every write is prepared, its intent made durable, and
-//! sent, several at a time and one at a time for each key. A lost race is decided again from a fresh read, at most three
-//! times. What came of it is journalled and then committed in one transaction with the cursor.
+//! sent (`send`). A lost race is decided again from a fresh read, at most three times. What came of it is journalled and
+//! then committed in one transaction with the cursor.
 
-use std::collections::HashSet;
-
-use futures::StreamExt;
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::Stop;
 use super::batch::{Decision, Planned, Update};
+use super::bulk::{Parcel, Sharing, as_item, parcels};
 use super::context::Context;
-use super::plan::{Planner, frozen_decision};
+use super::plan::Planner;
 use super::reference::References;
 use crate::compile::compiled::{Flow, FlowId, Target};
-use crate::connector::{ConnectorError, Operation, Prepared, WriteIntent, WriteOutcome};
+use crate::connector::{Operation, Prepared, WriteIntent};
 use crate::expression::Value;
 use crate::mapping::{Cell, Reject, payload};
 use crate::state::{Baseline, Intent, RowBaseline};
 
-/// How many writes of one batch are under way at once; the connection's own limits may allow fewer.
-const WRITES_AT_ONCE: usize = 8;
 /// How often a record is decided again after a lost race.
 const MOST_ROUNDS: usize = 3;
 /// The reject of a record whose write was sent and not answered.
@@ -96,28 +92,39 @@ impl Loaded {
 }
 
 /// A write that is to be made.
-struct Job {
-    position: usize,
-    operation: Operation,
-    target: Option<String>,
-    rows: Vec<usize>,
+pub(super) struct Job {
+    /// Position of its record in the batch.
+    pub(super) position: usize,
+    /// What is done.
+    pub(super) operation: Operation,
+    /// The written record's key, where it is known.
+    pub(super) target: Option<String>,
+    /// Rows that it carries.
+    pub(super) rows: Vec<usize>,
     before: Option<Value<'static>>,
     /// Values that no row made.
     fixed: Vec<(Target, Value<'static>)>,
 }
 
 /// A write whose exact bytes are known.
-struct Ready {
-    job: Job,
-    id: Uuid,
-    prepared: Prepared,
+pub(super) struct Ready {
+    /// What it is for.
+    pub(super) job: Job,
+    /// Its intent's id.
+    pub(super) id: Uuid,
+    /// What it was made from, where it may share a request with others.
+    pub(super) write: Option<WriteIntent>,
+    /// As a request of its own.
+    pub(super) prepared: Prepared,
+    /// Its position in the request that it shares with others.
+    pub(super) item: Option<usize>,
 }
 
 /// Loads the batches of one flow.
 pub(crate) struct Loader<'c> {
-    context: &'c Context,
-    flow_id: FlowId,
-    flow: &'c Flow,
+    pub(super) context: &'c Context,
+    pub(super) flow_id: FlowId,
+    pub(super) flow: &'c Flow,
     leaves_races: bool,
 }
 
@@ -171,8 +178,9 @@ impl<'c> Loader<'c> {
             }
             round += 1;
             let ready = self.prepare(&todo, &mut effects, &references)?;
-            self.put_intents(&ready, &effects)?;
-            let (again, stopped) = self.execute(ready, &mut effects, &mut settled).await;
+            let parcels = parcels(self.context, self.flow_id, ready)?;
+            self.put_intents(&parcels, &effects)?;
+            let (again, stopped) = self.execute(parcels, &mut effects, &mut settled).await;
             stop = stop.or(stopped);
             todo = if self.leaves_races {
                 for position in again {
@@ -255,6 +263,7 @@ impl<'c> Loader<'c> {
         effects: &mut [Effect],
         references: &References,
     ) -> Result<Vec<Ready>, Stop> {
+        let sharing = Sharing::of(self.context, self.flow_id);
         let mut ready = Vec::new();
         for &position in todo {
             let effect = &mut effects[position];
@@ -297,22 +306,33 @@ impl<'c> Loader<'c> {
                     intent: id,
                     correlation: self.context.correlation(effect.planned.item.sequence),
                 };
+                let write = sharing.may_share(job.operation).then(|| intent.clone());
                 let prepared = self
                     .context
                     .connection(self.flow.to)
                     .prepare(self.flow.to.stream, intent)?;
-                ready.push(Ready { job, id, prepared });
+                ready.push(Ready {
+                    write: write.filter(|_| sharing.keeps_safe(job.operation, &prepared)),
+                    item: None,
+                    job,
+                    id,
+                    prepared,
+                });
             }
         }
         Ok(ready)
     }
 
-    fn put_intents(&self, ready: &[Ready], effects: &[Effect]) -> Result<(), Stop> {
+    fn put_intents(&self, parcels: &[Parcel], effects: &[Effect]) -> Result<(), Stop> {
         let now = Timestamp::now();
-        let mut intents = Vec::with_capacity(ready.len());
-        for one in ready {
-            let request = serde_json::to_vec(&one.prepared)
-                .map_err(|error| Stop::Internal(format!("an intent cannot be stored: {error}")))?;
+        let mut intents = Vec::new();
+        for one in parcels.iter().flat_map(Parcel::writes) {
+            let request = match one.item {
+                Some(position) => serde_json::to_vec(&as_item(&one.prepared, position)),
+                None => serde_json::to_vec(&one.prepared),
+            };
+            let request =
+                request.map_err(|error| Stop::Internal(format!("an intent cannot be stored: {error}")))?;
             let planned = &effects[one.job.position].planned;
             intents.push(Intent {
                 id: one.id,
@@ -338,132 +358,6 @@ impl<'c> Loader<'c> {
             self.context.state.put_intents(&intents)?;
         }
         Ok(())
-    }
-
-    /// Sends the writes. Returns the records that must be decided again, and why the run must end if it must.
-    async fn execute(
-        &self,
-        ready: Vec<Ready>,
-        effects: &mut [Effect],
-        settled: &mut Vec<Uuid>,
-    ) -> (Vec<usize>, Option<Stop>) {
-        let connection = self.context.connection(self.flow.to);
-        let mut results = futures::stream::iter(ready)
-            .map(|ready| async move {
-                let outcome = connection.execute(&ready.prepared).await;
-                (ready, outcome)
-            })
-            .buffer_unordered(if self.flow.order_by.is_some() {
-                1
-            } else {
-                WRITES_AT_ONCE
-            });
-        let mut again = HashSet::new();
-        let mut stop = None;
-        while let Some((ready, outcome)) = results.next().await {
-            let position = ready.job.position;
-            let effect = &mut effects[position];
-            if !matches!(outcome, WriteOutcome::Unknown { .. }) {
-                settled.push(ready.id);
-            }
-            match self.apply(&ready, outcome, effect) {
-                Applied::Done => {}
-                Applied::Again => {
-                    again.insert(position);
-                }
-                Applied::Stop(error) => {
-                    effect.unfinished = true;
-                    stop = stop.or(Some(Stop::Connector(error)));
-                }
-            }
-        }
-        let mut again: Vec<usize> = again.into_iter().collect();
-        again.sort_unstable();
-        (again, stop)
-    }
-
-    fn apply(&self, ready: &Ready, outcome: WriteOutcome, effect: &mut Effect) -> Applied {
-        let mut written = Written {
-            intent: ready.id,
-            operation: ready.job.operation,
-            target: ready.job.target.clone(),
-            status: 0,
-            attempts: 1,
-            latency: std::time::Duration::ZERO,
-            error: None,
-            fields: ready.job.rows.len(),
-        };
-        let refusal = match outcome {
-            WriteOutcome::Written {
-                key,
-                record,
-                status,
-                attempts,
-                latency,
-            } => {
-                effect.returned = record;
-                written.target = written.target.or(key);
-                (written.status, written.attempts, written.latency) = (status, attempts, latency);
-                effect.target = written.target.clone();
-                self.context.counters(self.flow_id).writes.add(1);
-                effect.writes.push(written);
-                return Applied::Done;
-            }
-            WriteOutcome::Exists { message } | WriteOutcome::Conflict { message } => {
-                written.error = Some(message);
-                effect.writes.push(written);
-                return Applied::Again;
-            }
-            WriteOutcome::Gone if ready.job.operation == Operation::Delete => {
-                effect.target = ready.job.target.clone();
-                effect.writes.push(written);
-                return Applied::Done;
-            }
-            WriteOutcome::Gone => {
-                written.error = Some("the sink has no such record".to_owned());
-                Decision::Unlink {
-                    reason: "deleted in the sink",
-                }
-            }
-            WriteOutcome::Frozen { message } => {
-                written.error = Some(message.clone());
-                frozen_decision(self.flow.on_frozen, message)
-            }
-            WriteOutcome::Rejected {
-                message,
-                fields,
-                status,
-            } => {
-                written.status = status;
-                written.error = Some(message.clone());
-                let field = fields.first().map(|(field, _)| field.clone());
-                let details: Vec<String> = fields
-                    .iter()
-                    .map(|(field, message)| format!("`{field}`: {message}"))
-                    .collect();
-                let reason = if details.is_empty() {
-                    message
-                } else {
-                    details.join("; ")
-                };
-                let mut reject = Reject::new("sink", "sink_refused", reason);
-                reject.field = field;
-                Decision::Rejected(reject)
-            }
-            WriteOutcome::Unknown { message } => {
-                written.error = Some(message.clone());
-                effect.open.push(ready.id);
-                Decision::Rejected(Reject::new(
-                    "sink",
-                    OUTCOME_UNKNOWN,
-                    format!("the answer to its write was lost, and is to be settled: {message}"),
-                ))
-            }
-            WriteOutcome::Stopped(error) => return Applied::Stop(error),
-        };
-        effect.writes.push(written);
-        effect.planned.decision = refusal;
-        Applied::Done
     }
 
     /// Decides anew about records that lost a race, from fresh reads; returns those that still write.
@@ -519,10 +413,4 @@ impl<'c> Loader<'c> {
             rows,
         })
     }
-}
-
-enum Applied {
-    Done,
-    Again,
-    Stop(ConnectorError),
 }

@@ -6,6 +6,7 @@
 
 mod asked;
 mod batch;
+mod bulk;
 mod cancellation;
 mod context;
 mod counterpart;
@@ -25,7 +26,9 @@ mod preview;
 mod record;
 mod reference;
 mod require;
+mod send;
 mod settle;
+mod settle_job;
 mod shared;
 mod shown;
 mod spool;

@@ -1,8 +1,9 @@
 //! Settling the writes of a run that died: each open intent is a request that may or may not have been carried out.
 //!
 //! The cursor never moved past their records, so updates and deletes need nothing: the record is read again and compared
-//! with the sink. A create is sent again under its idempotency key while the system remembers it; else the record is
-//! searched for by the flow's match once the system's search has caught up. What cannot be known is held.
+//! with the sink. Jobs are asked after first, so that none of them writes behind our back. A create is sent again under
+//! its idempotency key while the system remembers it; else the record is searched for by the flow's match once the
+//! system's search has caught up. What cannot be known is held.
 
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Stop;
 use super::context::Context;
-use crate::compile::compiled::{Flow, Side, Stream};
+use super::settle_job::{ItemEnd, ended_jobs};
+use crate::compile::compiled::{ConnectionId, Flow, Side, Stream};
 use crate::connector::{Prepared, WriteOutcome};
 use crate::state::{
     Batch, HeldRow, Intent, LinkChange, PairIntent, PairKeys, QueueItem, QueueKind, QueuedRecord, SideMark,
@@ -30,6 +32,7 @@ pub(crate) async fn settle(context: &Context) -> Result<(), Stop> {
         intents = intents.len(),
         "Settling writes whose answers were lost."
     );
+    let jobs = ended_jobs(context, &intents).await?;
     for intent in intents {
         context.may_go_on()?;
         let Some(flow) = context
@@ -46,7 +49,16 @@ pub(crate) async fn settle(context: &Context) -> Result<(), Stop> {
         let mut batch = Batch::new(context.flow_ref(flow), context.run, Timestamp::now());
         batch.intents_settled.push(intent.id);
         match (intent.operation.as_str(), &intent.pair) {
-            ("create", _) => settle_create(context, flow, &intent, &mut batch).await?,
+            ("create", _) => match jobs.get(&intent.id) {
+                Some(ItemEnd::Written { key: Some(key) }) => {
+                    created(context, flow, &intent, key.clone(), &mut batch).await?;
+                }
+                Some(ItemEnd::Refused) => {}
+                Some(ItemEnd::MayComeYet) => hold(context, &intent, &mut batch, "whose job is not over")?,
+                Some(ItemEnd::Written { key: None } | ItemEnd::Unknown) | None => {
+                    settle_create(context, flow, &intent, &mut batch).await?;
+                }
+            },
             ("update", Some(pair)) => settle_pair(context, flow, pair, &mut batch).await?,
             // The cursor never moved past the record: it is read again and compared.
             _ => {}
@@ -62,20 +74,8 @@ async fn settle_create(
     intent: &Intent,
     batch: &mut Batch,
 ) -> Result<(), Stop> {
-    let place = context
-        .pipeline
-        .connections
-        .iter()
-        .position(|one| one.name == intent.connection);
-    let Some((connection, stream)) = place.and_then(|place| {
-        let streams = &context.pipeline.connections[place].connector.streams;
-        Some((place, streams.iter().find(|stream| stream.name == intent.stream)?))
-    }) else {
-        return Err(Stop::Refused(format!(
-            "a create in `{}.{}` is not settled, and the pipeline does not know that stream any more",
-            intent.connection, intent.stream
-        )));
-    };
+    let (connection, stream) = place_of(context, intent)?;
+    let stream = &context.pipeline.connections[connection].connector.streams[stream];
     let prepared: Prepared = serde_json::from_slice(&intent.request)
         .map_err(|error| Stop::Internal(format!("a stored intent cannot be read: {error}")))?;
     let age = Timestamp::now().duration_since(intent.first_sent);
@@ -85,28 +85,7 @@ async fn settle_create(
     if prepared.idempotency_key.is_some() && remembered {
         match context.connections[connection].execute(&prepared).await {
             WriteOutcome::Written { key: Some(key), .. } => {
-                if let Some(pair) = &intent.pair {
-                    let mut pair = pair.clone();
-                    pair.keys[pair.to] = Some(key);
-                    return settle_pair(context, flow, &pair, batch).await;
-                }
-                match (&intent.create, &intent.baseline) {
-                    (Some(claim), _) => batch.created.push(crate::state::Created {
-                        claim: claim.clone(),
-                        key,
-                    }),
-                    (None, baseline) => {
-                        batch.links.push(LinkChange::Put {
-                            source: intent.source_key.clone(),
-                            target: key,
-                        });
-                        if let Some(baseline) = baseline {
-                            batch
-                                .baselines
-                                .push((intent.source_key.clone(), baseline.clone()));
-                        }
-                    }
-                }
+                created(context, flow, intent, key, batch).await?;
                 return Ok(());
             }
             WriteOutcome::Stopped(error) => return Err(Stop::Connector(error)),
@@ -122,6 +101,61 @@ async fn settle_create(
     if searchable {
         return wait_for_search(context, stream, age).await;
     }
+    hold(context, intent, batch, "which cannot be searched for it")
+}
+
+/// The connection and the stream that an intent writes to.
+pub(super) fn place_of(context: &Context, intent: &Intent) -> Result<(ConnectionId, usize), Stop> {
+    let connections = &context.pipeline.connections;
+    let connection = connections.iter().position(|one| one.name == intent.connection);
+    let place = connection.and_then(|connection| {
+        let streams = &connections[connection].connector.streams;
+        let stream = streams.iter().position(|stream| stream.name == intent.stream)?;
+        Some((connection, stream))
+    });
+    place.ok_or_else(|| {
+        Stop::Refused(format!(
+            "a write to `{}.{}` is not settled, and the pipeline does not know that stream any more",
+            intent.connection, intent.stream
+        ))
+    })
+}
+
+/// What the answer to a create would have led to.
+async fn created(
+    context: &Context,
+    flow: &Flow,
+    intent: &Intent,
+    key: String,
+    batch: &mut Batch,
+) -> Result<(), Stop> {
+    if let Some(pair) = &intent.pair {
+        let mut pair = pair.clone();
+        pair.keys[pair.to] = Some(key);
+        return settle_pair(context, flow, &pair, batch).await;
+    }
+    match (&intent.create, &intent.baseline) {
+        (Some(claim), _) => batch.created.push(crate::state::Created {
+            claim: claim.clone(),
+            key,
+        }),
+        (None, baseline) => {
+            batch.links.push(LinkChange::Put {
+                source: intent.source_key.clone(),
+                target: key,
+            });
+            if let Some(baseline) = baseline {
+                batch
+                    .baselines
+                    .push((intent.source_key.clone(), baseline.clone()));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Leaves a create to a person.
+fn hold(context: &Context, intent: &Intent, batch: &mut Batch, why: &str) -> Result<(), Stop> {
     batch.queue_put.push(QueueItem {
         kind: QueueKind::Held,
         key: intent.source_key.clone(),
@@ -129,7 +163,7 @@ async fn settle_create(
         rule: "settle".to_owned(),
         code: "outcome_unknown".to_owned(),
         reason: format!(
-            "run {} was interrupted while it created this record in `{}.{}`, which cannot be searched for it: look there, then `queue drop` (it is there) or `queue retry` (it is not)",
+            "run {} was interrupted while it created this record in `{}.{}`, {why}: look there, then `queue drop` (it is there) or `queue retry` (it is not)",
             intent.run, intent.connection, intent.stream
         ),
         value: None,

@@ -7,8 +7,8 @@ use std::time::Duration;
 use crosswalk::compile::environment::{EmptyEnvironment, Overrides};
 use crosswalk::compile::{CompileOptions, compile_pipeline};
 use crosswalk::connector::{
-    Connection, ConnectionContext, Cursor, HttpOptions, Operation, Prepared, ReadRequest, WriteIntent,
-    WriteOutcome,
+    Connection, ConnectionContext, ConnectorError, Cursor, HttpOptions, ManyOutcome, Operation, Prepared,
+    ReadRequest, WriteIntent, WriteOutcome,
 };
 use crosswalk::expression::{Record, Value, parse_json_owned};
 use crosswalk::sandbox::{Sandbox, SandboxOptions};
@@ -361,12 +361,7 @@ async fn each_item_of_a_job_has_its_own_end() {
     let prepared = bench.zendesk.connection.prepare_many(tickets, &writes).unwrap();
     assert_eq!(prepared.len(), 1);
     assert!(prepared[0].request.precondition);
-    let outcomes = bench
-        .zendesk
-        .connection
-        .execute_many(&prepared[0], &|_| {})
-        .await
-        .unwrap();
+    let outcomes = items(bench.zendesk.connection.execute_many(&prepared[0], &|_| {}).await);
     let ends: Vec<&str> = outcomes.iter().map(end).collect();
     assert_eq!(ends, ["written", "conflict", "frozen", "written"], "{outcomes:?}");
 
@@ -379,12 +374,7 @@ async fn each_item_of_a_job_has_its_own_end() {
         create(json!({"subject": "two", "comment": {"body": "y", "public": false}})),
     ];
     let prepared = bench.zendesk.connection.prepare_many(tickets, &writes).unwrap();
-    let mut outcomes = bench
-        .zendesk
-        .connection
-        .execute_many(&prepared[0], &|_| {})
-        .await
-        .unwrap();
+    let mut outcomes = items(bench.zendesk.connection.execute_many(&prepared[0], &|_| {}).await);
     let ends: Vec<&str> = outcomes.iter().map(end).collect();
     assert_eq!(ends, ["written", "rejected", "written"]);
     let last = key_of(outcomes.pop().unwrap());
@@ -392,6 +382,13 @@ async fn each_item_of_a_job_has_its_own_end() {
         bench.zendesk.get("tickets", &last).await.unwrap()["subject"],
         "two"
     );
+}
+
+fn items(ended: Result<ManyOutcome, ConnectorError>) -> Vec<WriteOutcome> {
+    match ended.unwrap() {
+        ManyOutcome::Items(outcomes) => outcomes,
+        refused @ ManyOutcome::Refused { .. } => panic!("{refused:?}"),
+    }
 }
 
 fn end(outcome: &WriteOutcome) -> &'static str {

@@ -10,6 +10,7 @@
 )]
 
 mod asking;
+mod bulk;
 mod children;
 mod commands;
 mod connectors;

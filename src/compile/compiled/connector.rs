@@ -582,6 +582,8 @@ pub struct WriteMany {
     pub request: Request,
     /// How many one request takes.
     pub at_most: usize,
+    /// How many bytes its body may have.
+    pub at_most_bytes: Option<usize>,
     /// Members added to each item; sees `key`, `before`.
     pub item: Vec<(String, Shape)>,
     /// The job that the answer starts.

@@ -238,6 +238,9 @@ impl ConnectorChecks<'_, '_> {
                 .and_then(|count| usize::try_from(count).ok())
                 .unwrap_or(100)
                 .max(1),
+            at_most_bytes: many
+                .at_most_bytes
+                .map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
             item: item.into_iter().collect::<Option<_>>()?,
             job: many.job.clone(),
             has_precondition: many.if_unchanged.is_some(),

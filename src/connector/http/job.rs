@@ -6,17 +6,19 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use indexmap::IndexMap;
 
 use super::HttpConnection;
-use super::classify::classify_item;
 use super::client::{Call, Done, Failure, Unusable};
-use super::error::refusal_of;
+use super::job_results::{all_unknown, directly_written, of_all};
+use super::limit::Draw;
 use super::records::select;
-use super::write::{header_texts, outcome_of, what};
-use crate::compile::compiled::{Envelope, ErrorOutcome, Job, Stream, WriteMany};
-use crate::connector::{ConnectorError, Operation, Prepared, PreparedMany, WriteIntent, WriteOutcome};
-use crate::expression::{Map, Path, Value};
+use super::write::{header_texts, what};
+use crate::compile::compiled::{Envelope, Job, Request, Stream, WriteMany};
+use crate::connector::{ConnectorError, JobEnd, ManyOutcome, Operation, Prepared, PreparedMany, WriteIntent};
+use crate::expression::{Map, Value};
+
+/// The first question after a job comes this much earlier than later ones: many jobs are short.
+const FIRST_QUESTION_SOONER: u32 = 8;
 
 impl HttpConnection {
     /// The exact requests that write these records, which must all be creates or all updates; split by how many one
@@ -37,10 +39,34 @@ impl HttpConnection {
             return Err(self.unsupported(described, "create and update records in one request"));
         }
         let many = self.many_of(described, operation)?;
-        intents
-            .chunks(many.at_most.max(1))
-            .map(|intents| self.prepare_chunk(stream, described, many, intents, operation))
-            .collect()
+        let mut prepared = Vec::new();
+        for intents in intents.chunks(many.at_most.max(1)) {
+            self.prepare_within(stream, described, many, intents, operation, &mut prepared)?;
+        }
+        Ok(prepared)
+    }
+
+    /// A request for these records, or several where its body would be larger than the endpoint takes.
+    fn prepare_within(
+        &self,
+        stream: usize,
+        described: &Stream,
+        many: &WriteMany,
+        intents: &[WriteIntent],
+        operation: Operation,
+        prepared: &mut Vec<PreparedMany>,
+    ) -> Result<(), ConnectorError> {
+        let one = self.prepare_chunk(stream, described, many, intents, operation)?;
+        let is_too_large = many
+            .at_most_bytes
+            .is_some_and(|most| one.request.body.len() > most);
+        if !is_too_large || intents.len() < 2 {
+            prepared.push(one);
+            return Ok(());
+        }
+        let (first, second) = intents.split_at(intents.len() / 2);
+        self.prepare_within(stream, described, many, first, operation, prepared)?;
+        self.prepare_within(stream, described, many, second, operation, prepared)
     }
 
     fn prepare_chunk(
@@ -86,6 +112,7 @@ impl HttpConnection {
                 key: None,
                 counts_for: None,
                 find_again: None,
+                item_of_many: None,
             },
             keys: intents.iter().map(|intent| intent.key.clone()).collect(),
         })
@@ -100,14 +127,13 @@ impl HttpConnection {
         &self,
         prepared: &PreparedMany,
         on_job: &(dyn Fn(&str) + Send + Sync),
-    ) -> Result<Vec<WriteOutcome>, ConnectorError> {
+    ) -> Result<ManyOutcome, ConnectorError> {
         let request = &prepared.request;
         let stream = self.stream(request.stream)?;
         let many = self.many_of(stream, request.operation)?;
         let job = self.job_of(many)?;
         let what = what(request.operation, stream);
         let outgoing = self.stored(request, &many.request, &what)?;
-        let scope = self.scope()?;
         // A bound of jobs at once is held until the job is done; what asking after it needs must be free.
         let keep: Vec<usize> = match job {
             Some(job) => {
@@ -119,7 +145,7 @@ impl HttpConnection {
         let call = Call {
             what: &what,
             template: many.request.path.source(),
-            draw: self.draw(&many.request, &scope, &what)?,
+            draw: self.draw_for_items(&many.request, prepared, &what)?,
             outgoing: &outgoing,
             writes: true,
             repeatable: request.is_repeatable(),
@@ -135,22 +161,41 @@ impl HttpConnection {
         let done = match sent.await {
             Ok(done) => done,
             Err(Failure::Error(error)) => return Err(error),
-            Err(failure) => return Ok(same_outcomes(failure, prepared)),
+            Err(failure) => return Ok(of_all(failure, prepared)),
         };
         let Some(job) = job else {
-            return Ok(directly_written(prepared, many, stream, &done));
+            return Ok(ManyOutcome::Items(directly_written(
+                prepared, many, stream, &done,
+            )));
         };
         let Some(id) = done.value.as_ref().and_then(Value::scalar_text) else {
-            return Ok(all_unknown(
-                prepared,
-                &format!("the answer names no job at `{}`", job.id.source()),
-            ));
+            let message = format!("the answer names no job at `{}`", job.id.source());
+            return Ok(ManyOutcome::Items(all_unknown(prepared, &message)));
         };
         on_job(&id);
-        let outcomes = self.follow(prepared, job, stream, &id, &what).await;
+        let end = self.follow(prepared, job, stream, &id, &what).await;
         // Only now another job may take this one's place among those at once.
         drop(done.grant);
-        Ok(outcomes)
+        Ok(ManyOutcome::Items(match end {
+            JobEnd::Ended(outcomes) => outcomes,
+            JobEnd::Running { message } => all_unknown(prepared, &message),
+        }))
+    }
+
+    /// What a bulk request draws from; budgets that are counted for each record count for each item.
+    fn draw_for_items(
+        &self,
+        request: &Request,
+        prepared: &PreparedMany,
+        what: &str,
+    ) -> Result<Draw, ConnectorError> {
+        let scope = self.scope()?;
+        let mut draw = self.draw(request, &scope, what)?;
+        for key in prepared.keys.iter().flatten() {
+            let key = Value::text(key.clone());
+            draw.add(self.draw(request, &self.scope()?.with("key", &key), what)?);
+        }
+        Ok(draw)
     }
 
     /// The outcomes of a bulk write whose job an earlier process started.
@@ -161,7 +206,7 @@ impl HttpConnection {
         &self,
         prepared: &PreparedMany,
         id: &str,
-    ) -> Result<Vec<WriteOutcome>, ConnectorError> {
+    ) -> Result<JobEnd, ConnectorError> {
         let stream = self.stream(prepared.request.stream)?;
         let many = self.many_of(stream, prepared.request.operation)?;
         let job = self
@@ -180,17 +225,28 @@ impl HttpConnection {
         stream: &Stream,
         id: &str,
         what: &str,
-    ) -> Vec<WriteOutcome> {
+    ) -> JobEnd {
         let started = Instant::now();
         let what = &*format!("{what}, job `{id}`");
+        let unknown = |message: &str| JobEnd::Ended(all_unknown(prepared, message));
+        let mut pause = job.every / FIRST_QUESTION_SOONER;
         loop {
-            if let Err(failure) = self.sleep(job.every).await {
-                return all_unknown(prepared, &failure.into_error(self.name(), what).to_string());
+            if let Err(failure) = self.sleep(pause).await {
+                return JobEnd::Running {
+                    message: failure.into_error(self.name(), what).to_string(),
+                };
             }
+            pause = (pause * 2).min(job.every);
             let done = match self.poll(job, id, what).await {
                 Ok(done) => done,
+                // The system has forgotten the job, or never kept it.
+                Err(failure @ Failure::Refused { .. }) => {
+                    return unknown(&failure.into_error(self.name(), what).to_string());
+                }
                 Err(failure) => {
-                    return all_unknown(prepared, &failure.into_error(self.name(), what).to_string());
+                    return JobEnd::Running {
+                        message: failure.into_error(self.name(), what).to_string(),
+                    };
                 }
             };
             let answer = &done.value;
@@ -201,25 +257,24 @@ impl HttpConnection {
                 .unwrap_or_default();
             let is = |states: &[String]| states.iter().any(|known| *known == state);
             if is(&job.done) {
-                return self.results(prepared, job, stream, &done, started);
+                return JobEnd::Ended(self.results(prepared, job, stream, &done, started));
             }
             if is(&job.failed) {
-                return self.failed(prepared, job, answer);
+                // A job that was stopped halfway may have written some of its items.
+                return unknown(&self.failed(job, answer));
             }
             if !is(&job.running) {
-                return all_unknown(
-                    prepared,
-                    &format!("the job is in the state `{state}`, which its connector does not list"),
-                );
+                return unknown(&format!(
+                    "the job is in the state `{state}`, which its connector does not list"
+                ));
             }
             if started.elapsed() > job.give_up_after {
-                return all_unknown(
-                    prepared,
-                    &format!(
+                return JobEnd::Running {
+                    message: format!(
                         "the job is still `{state}` after {} s",
                         job.give_up_after.as_secs()
                     ),
-                );
+                };
             }
         }
     }
@@ -245,125 +300,6 @@ impl HttpConnection {
         .await
     }
 
-    /// The outcome of every item of a job that is done.
-    fn results(
-        &self,
-        prepared: &PreparedMany,
-        job: &Job,
-        stream: &Stream,
-        done: &Done<Value<'static>>,
-        started: Instant,
-    ) -> Vec<WriteOutcome> {
-        let mut outcomes: Vec<Option<WriteOutcome>> = prepared.keys.iter().map(|_| None).collect();
-        let by_key: IndexMap<&str, usize> = prepared
-            .keys
-            .iter()
-            .enumerate()
-            .filter_map(|(at, key)| Some((key.as_deref()?, at)))
-            .collect();
-        let results = match job.results.one(&done.value) {
-            Some(Value::List(results)) => results.as_slice(),
-            _ => &[],
-        };
-        for result in results {
-            let key = job.result.key.one(result).and_then(Value::scalar_text);
-            let index = job
-                .result
-                .index
-                .as_ref()
-                .and_then(|path| path.one(result)?.as_integer());
-            let at = match index {
-                Some(index) => usize::try_from(index).ok(),
-                None => key.as_deref().and_then(|key| by_key.get(key).copied()),
-            };
-            let Some(outcome) = at.and_then(|at| outcomes.get_mut(at)) else {
-                tracing::warn!(
-                    connection = self.name(),
-                    stream = stream.name,
-                    "a job's result belongs to no item"
-                );
-                continue;
-            };
-            let failed = job
-                .result
-                .failed_when
-                .one(result)
-                .is_some_and(|failed| failed.is_true());
-            *outcome = Some(if failed {
-                self.item_failure(job, result, prepared.request.operation, done.answer.status)
-            } else {
-                WriteOutcome::Written {
-                    key: key.map(String::from),
-                    record: None,
-                    status: done.answer.status,
-                    attempts: 1,
-                    latency: started.elapsed(),
-                }
-            });
-        }
-        let keys = prepared.keys.iter();
-        outcomes
-            .into_iter()
-            .zip(keys)
-            .map(|(outcome, key)| match outcome {
-                Some(WriteOutcome::Written {
-                    key: None,
-                    record,
-                    status,
-                    attempts,
-                    latency,
-                }) => WriteOutcome::Written {
-                    key: key.clone(),
-                    record,
-                    status,
-                    attempts,
-                    latency,
-                },
-                Some(outcome) => outcome,
-                None => WriteOutcome::Unknown {
-                    message: "the job's results do not mention it".to_owned(),
-                },
-            })
-            .collect()
-    }
-
-    fn item_failure(&self, job: &Job, result: &Value<'_>, operation: Operation, status: u16) -> WriteOutcome {
-        let (outcome, refusal) = match self.connector() {
-            Ok(connector) => (
-                classify_item(&connector.errors, result),
-                refusal_of(&connector.error_message, connector.envelope, result).unwrap_or_default(),
-            ),
-            Err(error) => {
-                return WriteOutcome::Unknown {
-                    message: error.to_string(),
-                };
-            }
-        };
-        let mut refusal = refusal;
-        if let Some(message) = first_text(&job.result.message, result) {
-            refusal.message = message;
-        }
-        outcome_of(
-            Failure::Refused {
-                outcome,
-                status,
-                refusal,
-            },
-            operation,
-        )
-    }
-
-    /// A job that failed as a whole refuses each item.
-    fn failed(&self, prepared: &PreparedMany, job: &Job, answer: &Value<'_>) -> Vec<WriteOutcome> {
-        let message = first_text(&job.result.message, answer).or_else(|| {
-            let connector = self.connector().ok()?;
-            refusal_of(&connector.error_message, connector.envelope, answer).map(|refusal| refusal.message)
-        });
-        let message = message.unwrap_or_else(|| "the job failed".to_owned());
-        // A job that was stopped halfway may have written some of its items.
-        all_unknown(prepared, &message)
-    }
-
     fn many_of<'s>(&self, stream: &'s Stream, operation: Operation) -> Result<&'s WriteMany, ConnectorError> {
         let many = match operation {
             Operation::Create => stream.create_many.as_ref(),
@@ -385,81 +321,4 @@ impl HttpConnection {
             message: format!("its connector has no job named `{name}`"),
         })
     }
-}
-
-/// A bulk write without a job: the answer lists the records in the request's order, or tells nothing about them.
-fn directly_written(
-    prepared: &PreparedMany,
-    many: &WriteMany,
-    stream: &Stream,
-    done: &Done<Option<Value<'static>>>,
-) -> Vec<WriteOutcome> {
-    let listed = many.request.records.as_ref().zip(done.value.as_ref());
-    let records: &[Value<'static>] = match listed.and_then(|(path, answer)| path.one(answer)) {
-        Some(Value::List(records)) if records.len() == prepared.keys.len() => records,
-        _ => &[],
-    };
-    let written = |(at, key): (usize, &Option<String>)| {
-        let record = records.get(at);
-        let answered = record.and_then(|record| stream.key.one(record)?.scalar_text());
-        let key = key.clone().or(answered.map(String::from));
-        if key.is_none() {
-            return WriteOutcome::Unknown {
-                message: "the answer does not say which record it became".to_owned(),
-            };
-        }
-        WriteOutcome::Written {
-            key,
-            record: record.cloned(),
-            status: done.answer.status,
-            attempts: done.attempts,
-            latency: done.latency,
-        }
-    };
-    prepared.keys.iter().enumerate().map(written).collect()
-}
-
-/// A refusal of the request refuses each item.
-fn same_outcomes(failure: Failure, prepared: &PreparedMany) -> Vec<WriteOutcome> {
-    match failure {
-        Failure::Refused {
-            status,
-            refusal,
-            outcome,
-        } => {
-            // Of a record that is gone or exists already nothing can be said by a refusal of all.
-            let outcome = match outcome {
-                ErrorOutcome::Conflict | ErrorOutcome::Frozen => outcome,
-                _ => ErrorOutcome::Reject,
-            };
-            let one = |_| {
-                let refusal = refusal.clone();
-                outcome_of(
-                    Failure::Refused {
-                        outcome,
-                        status,
-                        refusal,
-                    },
-                    prepared.request.operation,
-                )
-            };
-            prepared.keys.iter().map(one).collect()
-        }
-        Failure::Unknown(message) => all_unknown(prepared, &message),
-        Failure::Error(error) => all_unknown(prepared, &error.to_string()),
-    }
-}
-
-fn all_unknown(prepared: &PreparedMany, message: &str) -> Vec<WriteOutcome> {
-    let unknown = |_| WriteOutcome::Unknown {
-        message: message.to_owned(),
-    };
-    prepared.keys.iter().map(unknown).collect()
-}
-
-fn first_text(paths: &[Path], value: &Value<'_>) -> Option<String> {
-    paths
-        .iter()
-        .find_map(|path| path.one(value)?.as_text().filter(|text| !text.is_empty()))
-        .map(str::to_owned)
 }

@@ -79,6 +79,15 @@ pub(super) enum Denied {
     },
 }
 
+impl Draw {
+    /// Draws from these too.
+    pub(super) fn add(&mut self, other: Draw) {
+        self.0.extend(other.0);
+        self.0.sort();
+        self.0.dedup();
+    }
+}
+
 impl Limits {
     /// The budgets of a connector with their rates' texts, of which only a share may be used.
     ///

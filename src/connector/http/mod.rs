@@ -13,6 +13,7 @@ mod error;
 mod find;
 mod frame;
 mod job;
+mod job_results;
 mod json_api;
 mod limit;
 mod limit_headers;

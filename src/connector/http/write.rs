@@ -87,6 +87,7 @@ impl HttpConnection {
                 None => None,
             },
             find_again: again::remembered(described, write, &parts.fields, &parts.intent),
+            item_of_many: None,
         })
     }
 

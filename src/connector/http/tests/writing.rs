@@ -7,7 +7,7 @@ use crate::compile::compiled::{
     ErrorOutcome, ErrorRule, Idempotency, Job, JobResult, MapOf, Precondition, RecordShape, Relationship,
     Shape, Write, WriteMany,
 };
-use crate::connector::{Operation, Prepared, WriteIntent, WriteOutcome};
+use crate::connector::{JobEnd, ManyOutcome, Operation, Prepared, WriteIntent, WriteOutcome};
 
 pub(super) fn write(request: Request) -> Write {
     Write {
@@ -412,6 +412,7 @@ fn bulk() -> Given {
             ..request(Method::Put, "/tickets/update_many")
         },
         at_most: 3,
+        at_most_bytes: None,
         item: vec![
             ("id".to_owned(), Shape::Template(template("{{ key }}"))),
             ("stamp".to_owned(), Shape::Template(template("{{ before.at }}"))),
@@ -465,6 +466,9 @@ async fn a_job_gives_every_item_its_own_outcome() {
         .execute_many(&prepared[0], &|id| told.lock().unwrap().push(id.to_owned()))
         .await
         .unwrap();
+    let ManyOutcome::Items(outcomes) = outcomes else {
+        panic!("{outcomes:?}");
+    };
     assert_eq!(*told.lock().unwrap(), ["j1"]);
     assert!(matches!(&outcomes[0], WriteOutcome::Written { key, .. } if key.as_deref() == Some("1")));
     assert!(
@@ -478,7 +482,7 @@ async fn a_job_gives_every_item_its_own_outcome() {
         outcomes[2]
     );
     let settled = connection.settle_job(&prepared[0], "j1").await.unwrap();
-    assert!(matches!(settled[2], WriteOutcome::Conflict { .. }));
+    assert!(matches!(settled, JobEnd::Ended(settled) if matches!(settled[2], WriteOutcome::Conflict { .. })));
 }
 
 #[tokio::test]
@@ -491,7 +495,10 @@ async fn a_job_that_is_lost_or_killed_leaves_its_items_unknown() {
         let server = Server::script(vec![Reply::json(r#"{"job":{"id":"j1"}}"#), poll]).await;
         let connection = bulk().open(&server);
         let prepared = connection.prepare_many(0, &updates(2)).unwrap();
-        let outcomes = connection.execute_many(&prepared[0], &|_| {}).await.unwrap();
+        let ManyOutcome::Items(outcomes) = connection.execute_many(&prepared[0], &|_| {}).await.unwrap()
+        else {
+            panic!("a job is no refusal");
+        };
         assert_eq!(outcomes.len(), 2);
         assert!(
             outcomes
@@ -507,6 +514,24 @@ async fn a_job_that_is_lost_or_killed_leaves_its_items_unknown() {
         connection.execute_many(&prepared[0], &|_| {}).await.is_err(),
         "nothing was written"
     );
+}
+
+#[tokio::test]
+async fn a_refused_bulk_request_names_no_item_and_a_large_one_is_divided() {
+    let server = Server::script(vec![Reply::status(400, r#"{"error":"TooManyValues"}"#)]).await;
+    let mut given = bulk();
+    let many = given.streams[0].update_many.as_mut().unwrap();
+    (many.at_most, many.at_most_bytes) = (100, Some(60));
+    let connection = given.open(&server);
+    let prepared = connection.prepare_many(0, &updates(9)).unwrap();
+    let sizes: Vec<usize> = prepared.iter().map(|many| many.keys.len()).collect();
+    assert_eq!(sizes.iter().sum::<usize>(), 9, "{sizes:?}");
+    assert!(
+        prepared.iter().all(|many| many.request.body.len() <= 60),
+        "{sizes:?}"
+    );
+    let outcome = connection.execute_many(&prepared[0], &|_| {}).await.unwrap();
+    assert!(matches!(outcome, ManyOutcome::Refused { .. }), "{outcome:?}");
 }
 
 #[tokio::test]
