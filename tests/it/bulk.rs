@@ -232,7 +232,7 @@ fn of_a_job_that_dies_or_leaves_results_out_nothing_is_guessed() {
 
 #[test]
 fn edits_of_many_pairs_travel_in_one_request_and_a_lost_job_is_settled_within_the_run() {
-    let rig = two_way::led(Rig::new(40));
+    let rig = Rig::new(40);
     two_way::sync(&rig, &[]).expect(0);
     for (round, lost) in [(1, false), (2, true)] {
         let tickets = open_tickets(&rig, 12);
