@@ -7,6 +7,7 @@ use clap::Args;
 use super::Context;
 use super::execution::Execution;
 use super::exit::{Exit, Failure};
+use super::run::is_on;
 use crate::compile::compiled::{CreateWhen, Pipeline, Side, TwoWay};
 use crate::run::{Publish as Published, RunOptions};
 
@@ -34,6 +35,7 @@ pub(super) fn publish(context: &Context, arguments: &Publish) -> Result<Exit, Fa
     arguments.execution.execute(context, |pipeline, options| {
         let way =
             publishing_flow(pipeline, &arguments.flow).map_err(|reason| Failure::usage(anyhow!(reason)))?;
+        is_on(pipeline, &way.name)?;
         Ok(ask(pipeline, way, &arguments.keys, options))
     })
 }

@@ -59,18 +59,28 @@ impl Run {
     }
 
     fn check_flows(&self, pipeline: &Pipeline) -> Result<(), Failure> {
-        let Some(unknown) = self
-            .flow
-            .iter()
-            .find(|name| !pipeline.flows.iter().any(|flow| flow.name == **name))
-        else {
-            return Ok(());
-        };
-        let known: Vec<&str> = pipeline.flows.iter().map(|flow| flow.name.as_str()).collect();
-        Err(Failure::usage(anyhow!(
-            "the pipeline has no flow `{unknown}`: it has {}",
-            known.join(", ")
-        )))
+        let mut known: Vec<&str> = (0..pipeline.flows.len())
+            .map(|id| pipeline.written_name(id))
+            .collect();
+        known.dedup();
+        for asked in &self.flow {
+            if !known.contains(&asked.as_str()) {
+                return Err(Failure::usage(anyhow!(
+                    "the pipeline has no flow `{asked}`: it has {}",
+                    known.join(", ")
+                )));
+            }
+            is_on(pipeline, asked)?;
+        }
+        Ok(())
+    }
+}
+
+/// Refuses a flow by name that is off.
+pub(super) fn is_on(pipeline: &Pipeline, flow: &str) -> Result<(), Failure> {
+    match pipeline.disabled().find(|(name, _)| *name == flow) {
+        Some((_, reason)) => Err(Failure::usage(anyhow!("flow `{flow}` is disabled: {reason}"))),
+        None => Ok(()),
     }
 }
 

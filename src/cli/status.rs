@@ -1,6 +1,8 @@
 //! `crosswalk status`: what there is about a pipeline: last run, cursors, links, queue, who runs it now.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::Path;
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -8,9 +10,12 @@ use serde_json::{Value, json};
 use super::Context;
 use super::arguments::Format;
 use super::exit::{Exit, Failure};
-use super::location::{StateLocation, pipeline_name, state_failure};
+use super::load::Settings;
+use super::location::{StateLocation, named_pipeline, pipeline_name, state_failure};
 use super::summary::duration;
 use super::table::{Align, Table, shorten};
+use crate::compile::environment::ProcessEnvironment;
+use crate::compile::{CompileOptions, compile_pipeline};
 use crate::state::{Run, State, Status as Known};
 use crate::telemetry::progress::grouped;
 
@@ -30,6 +35,8 @@ pub struct Status {
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     format: Format,
     #[command(flatten)]
+    settings: Settings,
+    #[command(flatten)]
     location: StateLocation,
 }
 
@@ -39,20 +46,54 @@ pub(super) fn status(context: &Context, arguments: &Status) -> Result<Exit, Fail
     let state = arguments.location.open()?;
     let known = state.status(&pipeline).map_err(state_failure)?;
     let runs = state.runs(&pipeline, arguments.runs).map_err(state_failure)?;
+    let disabled = disabled(arguments)?;
     match arguments.format {
-        Format::Json => context.output.print_json(&describe(&pipeline, &known, &runs))?,
-        Format::Text => context.output.print(&render(&pipeline, &known, &runs))?,
+        Format::Json => context
+            .output
+            .print_json(&describe(&pipeline, &known, &disabled, &runs))?,
+        Format::Text => context
+            .output
+            .print(&render(&pipeline, &known, &disabled, &runs))?,
     }
     Ok(Exit::Complete)
 }
 
-fn render(pipeline: &str, known: &Known, runs: &[Run]) -> String {
+/// The flows that are off, each with the reason, as the file says; none where the pipeline was named only.
+fn disabled(arguments: &Status) -> Result<BTreeMap<String, String>, Failure> {
+    if named_pipeline(&arguments.pipeline)?.flows.is_none() {
+        return Ok(BTreeMap::new());
+    }
+    let options = CompileOptions {
+        environment: &ProcessEnvironment,
+        set: &arguments.settings.pairs(),
+        connector_paths: arguments.settings.connectors.clone(),
+        connection_overrides: &[],
+        require_environment: false,
+    };
+    let compiled = compile_pipeline(Path::new(&arguments.pipeline), &options);
+    let Some(pipeline) = compiled.pipeline else {
+        tracing::warn!(
+            "`{}` has errors, so that it cannot be said which flows are disabled: `crosswalk validate` shows them",
+            arguments.pipeline
+        );
+        return Ok(BTreeMap::new());
+    };
+    let disabled = pipeline.disabled();
+    Ok(disabled
+        .map(|(flow, reason)| (flow.to_owned(), reason.to_string()))
+        .collect())
+}
+
+fn render(pipeline: &str, known: &Known, disabled: &BTreeMap<String, String>, runs: &[Run]) -> String {
     let mut text = format!("{pipeline}\n");
     match &known.holder {
         Some(holder) => {
             let _ = writeln!(text, "running now: {holder}");
         }
         None => text.push_str("not running\n"),
+    }
+    for (flow, reason) in disabled {
+        let _ = writeln!(text, "disabled: {flow} ({reason})");
     }
     if known.open_intents > 0 {
         let _ = writeln!(
@@ -122,12 +163,13 @@ fn render(pipeline: &str, known: &Known, runs: &[Run]) -> String {
     text
 }
 
-fn describe(pipeline: &str, known: &Known, runs: &[Run]) -> Value {
+fn describe(pipeline: &str, known: &Known, disabled: &BTreeMap<String, String>, runs: &[Run]) -> Value {
     json!({
         "pipeline": pipeline,
         "running": known.holder.as_ref().map(ToString::to_string),
         "open_intents": known.open_intents,
         "schema_version": known.schema_version,
+        "disabled": disabled,
         "flows": known.flows.iter().map(|flow| json!({
             "flow": flow.flow,
             "links": flow.links,

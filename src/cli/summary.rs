@@ -157,6 +157,9 @@ fn details(flows: &[FlowSummary]) -> String {
 
 fn facts(summary: &Summary) -> String {
     let mut text = String::new();
+    for (flow, reason) in &summary.disabled {
+        let _ = writeln!(text, "disabled   {flow}: {reason}");
+    }
     let requests = listed(&summary.requests, |name, count| format!("{name} {count}"));
     if !requests.is_empty() {
         let _ = writeln!(text, "requests   {requests}");
@@ -261,6 +264,7 @@ mod tests {
             message: None,
             dry_run: false,
             flows: vec![flow],
+            disabled: BTreeMap::from([("tickets".to_owned(), "its `enabled` is false".to_owned())]),
             queue: BTreeMap::from([("rejected".to_owned(), 3), ("held".to_owned(), 0)]),
             snapshots: Some("snapshots/run=0198".into()),
             continues: None,
@@ -282,6 +286,7 @@ mod tests {
         value not in enum table   cases, status_to_case: odd          9
         value not in enum table   cases, status_to_case: on fire      2
 
+        disabled   tickets: its `enabled` is false
         requests   helpdesk 51
         queue      3 rejected
         snapshots  snapshots/run=0198
@@ -321,6 +326,7 @@ mod tests {
         differed when first linked   cases.to_remote      4
         answered with another value  cases.to_remote      1
 
+        disabled   tickets: its `enabled` is false
         requests   helpdesk 51
         queue      empty
         snapshots  snapshots/run=0198

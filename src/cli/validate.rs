@@ -1,14 +1,17 @@
 //! `crosswalk validate`: says everything that is wrong with pipeline and connector files, without a request.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 use clap::{Args, ValueEnum};
+use serde::Serialize;
 use serde_json::json;
 
 use super::Context;
 use super::exit::{Exit, Failure};
 use super::load::Settings;
+use crate::compile::compiled::Pipeline;
 use crate::compile::environment::ProcessEnvironment;
 use crate::compile::{CompileOptions, Guarantee, check_file, guarantees};
 use crate::diagnostic::{self, Diagnostics};
@@ -68,11 +71,7 @@ pub(super) fn validate(context: &Context, arguments: &Validate) -> Result<Exit, 
     for file in &files {
         let result = check_file(file, &options);
         found.append(result.diagnostics);
-        promises.extend(
-            result
-                .pipeline
-                .map(|pipeline| (file.clone(), guarantees(&pipeline))),
-        );
+        promises.extend(result.pipeline.map(|pipeline| Promise::of(file, &pipeline)));
     }
     let found = found.sorted();
     match arguments.format {
@@ -87,7 +86,7 @@ pub(super) fn validate(context: &Context, arguments: &Validate) -> Result<Exit, 
                 "files": files,
                 "errors": errors,
                 "warnings": warnings,
-                "guarantees": promises.iter().map(|(file, flows)| json!({"file": file, "flows": flows})).collect::<Vec<_>>(),
+                "guarantees": promises,
                 "diagnostics": diagnostic::json(&found),
             }))?;
         }
@@ -97,12 +96,7 @@ pub(super) fn validate(context: &Context, arguments: &Validate) -> Result<Exit, 
     Ok(if fails { Exit::Usage } else { Exit::Complete })
 }
 
-fn render(
-    found: &Diagnostics,
-    promises: &[(PathBuf, Vec<Guarantee>)],
-    files: &[PathBuf],
-    color: bool,
-) -> String {
+fn render(found: &Diagnostics, promises: &[Promise], files: &[PathBuf], color: bool) -> String {
     let count = match files {
         [only] => only.display().to_string(),
         files => format!("{} files", files.len()),
@@ -110,18 +104,36 @@ fn render(
     format!(
         "{}{}{count}: {}\n",
         diagnostic::text(found, color),
-        promises
-            .iter()
-            .map(|(file, flows)| promised(file, flows))
-            .collect::<String>(),
+        promises.iter().map(promised).collect::<String>(),
         diagnostic::summary(found)
     )
 }
 
-/// What a pipeline promises of its writes.
-fn promised(file: &Path, flows: &[Guarantee]) -> String {
-    let mut text = format!("{} promises of its writes:\n", file.display());
-    for flow in flows {
+/// What a pipeline promises of its writes, and the flows that make none because they are off.
+#[derive(Debug, Serialize)]
+struct Promise {
+    file: PathBuf,
+    flows: Vec<Guarantee>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    disabled: BTreeMap<String, String>,
+}
+
+impl Promise {
+    fn of(file: &Path, pipeline: &Pipeline) -> Self {
+        let disabled = pipeline.disabled();
+        Promise {
+            file: file.to_owned(),
+            flows: guarantees(pipeline),
+            disabled: disabled
+                .map(|(flow, reason)| (flow.to_owned(), reason.to_string()))
+                .collect(),
+        }
+    }
+}
+
+fn promised(promise: &Promise) -> String {
+    let mut text = format!("{} promises of its writes:\n", promise.file.display());
+    for flow in &promise.flows {
         text.push_str(&format!("  {} (writes {})\n", flow.flow, flow.to));
         let lines = [
             ("create", &flow.create),
@@ -133,6 +145,9 @@ fn promised(file: &Path, flows: &[Guarantee]) -> String {
                 text.push_str(&format!("    {what}  {promise}\n"));
             }
         }
+    }
+    for (flow, reason) in &promise.disabled {
+        text.push_str(&format!("  {flow} is disabled: {reason}\n"));
     }
     text.push('\n');
     text

@@ -63,6 +63,7 @@ impl PipelineChecks<'_, '_> {
             write,
             lookup: None,
             flow: Some(FlowPlace {
+                name,
                 from: &flow.from,
                 to: &flow.to,
                 of: flow.of.as_deref(),
@@ -146,6 +147,7 @@ impl PipelineChecks<'_, '_> {
         let mut compiled = Flow {
             name: name.to_owned(),
             direction_of: None,
+            disabled: self.disabled.get(name).cloned(),
             selection_digest: selection(
                 &flow.from,
                 &flow.conditions,

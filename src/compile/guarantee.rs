@@ -34,13 +34,13 @@ pub fn guarantees(pipeline: &Pipeline) -> Vec<Guarantee> {
     flows.filter_map(|flow| guarantee(pipeline, flow)).collect()
 }
 
-/// The guarantee of one flow or direction; `None` for a direction that does not travel.
+/// The guarantee of one flow or direction; `None` for one that is off or does not travel.
 pub fn guarantee(pipeline: &Pipeline, flow: &Flow) -> Option<Guarantee> {
     let two_way = flow.direction_of.and_then(|direction| {
         let two_way = pipeline.two_way.get(direction.two_way)?;
         Some((two_way, direction.to))
     });
-    if two_way.is_some_and(|(two_way, to)| !two_way.direction.writes(to)) {
+    if flow.disabled.is_some() || two_way.is_some_and(|(two_way, to)| !two_way.direction.writes(to)) {
         return None;
     }
     let (sink, to) = stream(pipeline, flow.to)?;

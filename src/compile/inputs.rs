@@ -79,13 +79,11 @@ impl PipelineChecks<'_, '_> {
                 false,
             ));
         }
-        let link = self.link(
-            at,
-            rule.link.as_ref()?,
-            rule.key.as_ref(),
-            rule.on_none.as_ref(),
-            place,
-        )?;
+        let linked = rule.link.as_ref()?;
+        if rule.on_none.is_none() {
+            self.link_to_disabled(&at.key("link"), linked, true, place.flow);
+        }
+        let link = self.link(at, linked, rule.key.as_ref(), rule.on_none.as_ref(), place)?;
         Some((Input::Link(link), false))
     }
 

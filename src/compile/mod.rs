@@ -13,6 +13,7 @@ mod connection_settings;
 mod connections;
 mod connector;
 mod connector_files;
+mod enabled;
 mod enums;
 pub mod environment;
 mod file_sink;

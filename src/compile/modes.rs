@@ -196,9 +196,11 @@ impl PipelineChecks<'_, '_> {
                     Source::Compute(template) => MatchValue::Compute(template),
                 })
             }
-            (None, Some(flow)) => self
-                .link(at, flow, input.key.as_ref(), None, place)
-                .map(MatchValue::Link),
+            (None, Some(flow)) => {
+                self.link_to_disabled(&at.key("link"), flow, false, place.flow);
+                self.link(at, flow, input.key.as_ref(), None, place)
+                    .map(MatchValue::Link)
+            }
             (value, _) => {
                 let found = if value.is_some() { "both" } else { "neither" };
                 self.checks.error(Code::RuleSteps, at, |report| {

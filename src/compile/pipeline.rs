@@ -7,6 +7,7 @@ use super::checks::Checks;
 use super::compiled::{Connection, Flow, FlowId, Pipeline, SnapshotPolicy, TwoWay};
 use super::connections::{ConnectionFacts, Connections};
 use super::connector_files::ConnectorFiles;
+use super::enabled::disabled_flows;
 use super::given::given_views;
 use super::order::flow_order;
 use super::params::compile_params;
@@ -81,6 +82,7 @@ pub(super) fn compile(
         connections: &connections,
         types: &types,
         flow_ids: flow_order(&checks, pipeline),
+        disabled: disabled_flows(&checks, pipeline, &names, &params),
         given: given_views(pipeline, &connections),
         used: Used::default(),
     };

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use indexmap::IndexMap;
 
 use super::checks::Checks;
-use super::compiled::{EnumId, FlowId, LookupId, StreamRef};
+use super::compiled::{Disabled, EnumId, FlowId, LookupId, StreamRef};
 use super::connections::ConnectionFacts;
 use super::pointer::Pointer;
 use super::record_view::RecordView;
@@ -35,6 +35,8 @@ pub(super) struct PipelineChecks<'c, 'd> {
     /// Positions of its flows in the order in which they run, by name; of a two-way flow that of its direction to the
     /// local side, which the other one follows.
     pub(super) flow_ids: IndexMap<String, FlowId>,
+    /// The flows that are off, by name.
+    pub(super) disabled: IndexMap<String, Disabled>,
     /// What each lookup is given, where all its uses agree on a known part of a record.
     pub(super) given: Vec<RecordView>,
     /// What was referred to.

@@ -42,6 +42,8 @@ pub(super) struct RowPlace<'a> {
 /// What links are resolved by: between which streams a flow goes.
 #[derive(Clone, Copy)]
 pub(super) struct FlowPlace<'a> {
+    /// Its name in the file.
+    pub(super) name: &'a str,
     /// The stream that is read.
     pub(super) from: &'a str,
     /// The stream that is written.

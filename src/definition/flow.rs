@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 
-use super::literal::{Amount, ValueTemplate};
+use super::literal::{Amount, Switch, ValueTemplate};
 use super::lookup::{Normalize, OnMany, OnNone};
 use super::rule::{Row, Write};
 use super::shape::{OneKey, OneOrMany, ShortForm, ShortOrLong, choice};
@@ -16,6 +16,11 @@ use super::text::{ConditionText, PathText, Source, TemplateText};
 pub struct Flow {
     /// What it is for, for people.
     pub description: Option<String>,
+    /// Whether it runs: `true`, `false`, or a condition that sees `params`. A flow that is off is left out by every run
+    /// and keeps its cursor, links and queue; what refers to it with `link` finds the links that it made before, and
+    /// flows over the children of its records (`of`) are off with it. Children of records that went by while only the
+    /// children's flow was off are read with `--full`, or when those records change again. Default: `true`.
+    pub enabled: Option<Switch>,
     /// The stream that is read: `connection.stream`.
     pub from: String,
     /// The stream that is written: `connection.stream`.

@@ -11,7 +11,7 @@ use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::text::is_template;
+use super::text::{ConditionText, is_template};
 
 /// A value taken exactly as written: text, number, boolean, null, list or map.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,6 +79,54 @@ impl JsonSchema for ValueTemplate {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({"format": "value-with-templates"})
+    }
+}
+
+/// On or off: `true`, `false`, or a condition over what a run may set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Switch {
+    /// Said once and for all.
+    Always(bool),
+    /// On where this is true.
+    When(ConditionText),
+}
+
+impl<'de> Deserialize<'de> for Switch {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct SwitchVisitor;
+
+        impl Visitor<'_> for SwitchVisitor {
+            type Value = Switch;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("`true`, `false` or a condition such as \"{{ params.active }}\"")
+            }
+
+            fn visit_bool<E: Error>(self, on: bool) -> Result<Switch, E> {
+                Ok(Switch::Always(on))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Switch, E> {
+                ConditionText::new(text).map(Switch::When).map_err(E::custom)
+            }
+        }
+
+        deserializer.deserialize_any(SwitchVisitor)
+    }
+}
+
+impl JsonSchema for Switch {
+    fn schema_name() -> Cow<'static, str> {
+        "Switch".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let condition = ConditionText::json_schema(generator);
+        json_schema!({"anyOf": [{"type": "boolean"}, condition]})
     }
 }
 

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::flow::{Guard, Pii, Rejects};
-use super::literal::{Literal, Share};
+use super::literal::{Literal, Share, Switch};
 use super::lookup::Lookup;
 use super::rule::OnUnknown;
 use super::shape::{OneKey, choice};
@@ -25,6 +25,9 @@ pub struct Pipeline {
     pub description: Option<String>,
     /// Who answers for it: a person or an address.
     pub owner: Option<String>,
+    /// Whether it runs at all: `true`, `false`, or a condition that sees `params`. A pipeline that is off makes no request
+    /// and keeps everything that it knows. Default: `true`.
+    pub enabled: Option<Switch>,
     /// The systems it talks to, by name.
     pub connections: IndexMap<String, Connection>,
     /// What may be set for a run (`--set name=value`); templates see them as `params.name`. Default: none.

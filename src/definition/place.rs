@@ -116,7 +116,11 @@ pub const PLACES: &[PlaceNames] = &[
         &["env", "secret"],
     ),
     line(Place::FilePath, "a file stream's `path`", &["env", "params"]),
-    line(Place::Since, "a flow's `since`", &["params"]),
+    line(
+        Place::Since,
+        "a flow's `since` and `direction`, and `enabled`",
+        &["params"],
+    ),
     line(
         Place::Condition,
         "`where` of a flow or lookup",

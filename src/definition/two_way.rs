@@ -11,7 +11,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
 use super::flow::{Flow, Guard, Join, MatchValue, OnFrozen, Pii, Rejects, Require};
-use super::literal::{Literal, ValueTemplate};
+use super::literal::{Literal, Switch, ValueTemplate};
 use super::lookup::Normalize;
 use super::rule::{Rule, Write};
 use super::shape::{OneKey, OneOrMany, ShortForm, ShortOrLong, choice};
@@ -84,6 +84,11 @@ impl JsonSchema for AnyFlow {
 pub struct TwoWayFlow {
     /// What it is for, for people.
     pub description: Option<String>,
+    /// Whether it runs: `true`, `false`, or a condition that sees `params`. A flow that is off is left out by every run
+    /// and keeps its cursors, links, baselines and queue, so that edits made meanwhile travel when it is on again. What
+    /// refers to it with `link` finds the links that it made before, and flows over the children of its records (`of`)
+    /// are off with it. Default: `true`.
+    pub enabled: Option<Switch>,
     /// One stream: `connection.stream`.
     pub remote: String,
     /// The other stream: `connection.stream`.

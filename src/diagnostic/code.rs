@@ -207,6 +207,8 @@ codes! {
     NoRoundTrip = "CW094", "a value that does not come back";
     /// Who changed last is told by the time of the record's change, not the field's.
     RecordTime = "CW095", "newest is told by record, not by field";
+    /// A flow that is disabled makes no links, and what it linked before stays.
+    DisabledFlow = "CW096", "a flow that is disabled";
 }
 
 impl fmt::Display for Code {

@@ -301,7 +301,14 @@ impl<'m, 'r> Context<'m, 'r> {
             )),
             Resolution::None => match &*link.on_none {
                 OnNone::Wait => {
-                    let message = format!("the record of flow `{flow}` that it refers to is not linked yet");
+                    let off = self.mapper.pipeline.flows.get(link.flow);
+                    let off = off.and_then(|flow| flow.disabled.as_ref());
+                    let message = match off {
+                        None => format!("the record of flow `{flow}` that it refers to is not linked yet"),
+                        Some(reason) => format!(
+                            "the record of flow `{flow}` that it refers to is not linked, and that flow is disabled: {reason}"
+                        ),
+                    };
                     let reject = Reject {
                         waits_for: Some((flow.to_owned(), key)),
                         ..self.refusal(&rule, "link_missing", message, None)

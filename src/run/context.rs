@@ -84,6 +84,11 @@ impl Context {
         }
     }
 
+    /// Whether this run takes a flow up: it is on, and asked for.
+    pub(crate) fn runs(&self, flow: FlowId) -> bool {
+        self.pipeline.flows[flow].disabled.is_none() && self.options.chooses(self.pipeline.written_name(flow))
+    }
+
     /// A flow's counters.
     pub(crate) fn counters(&self, flow: FlowId) -> Arc<FlowCounters> {
         self.telemetry.flow(&self.pipeline.flows[flow].name)

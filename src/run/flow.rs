@@ -46,15 +46,11 @@ impl FlowRun {
     /// A flow that has done nothing yet.
     pub(crate) fn new(context: Arc<Context>, id: FlowId) -> Self {
         let summary = FlowSummary::new(&context.pipeline.flows[id].name);
-        let wanted = |flow: &Flow| {
-            // An earlier run's snapshot of the parents says nothing of what their children were.
-            context.options.from_run.is_none()
-                && flow.of == Some(id)
-                && (context.options.flows.is_empty() || context.options.flows.contains(&flow.name))
-        };
+        // An earlier run's snapshot of the parents says nothing of what their children were.
+        let wanted = context.options.from_run.is_none();
         let flows = context.pipeline.flows.iter().enumerate();
         let children = flows
-            .filter(|(_, flow)| wanted(flow))
+            .filter(|(child, flow)| wanted && flow.of == Some(id) && context.runs(*child))
             .map(|(child, _)| FlowRun::new(Arc::clone(&context), child))
             .collect();
         FlowRun {

@@ -81,6 +81,7 @@ pub async fn run(
         message: None,
         dry_run: options.dry_run,
         flows: Vec::new(),
+        disabled: left_out(&pipeline, &options),
         queue: BTreeMap::new(),
         snapshots: None,
         continues: None,
@@ -259,12 +260,16 @@ async fn run_flows(
     summary: &mut Summary,
     cursors: &mut Vec<CursorMove>,
 ) -> Result<(), Stop> {
-    if !context.options.dry_run {
-        settle::settle(context).await?;
-    }
     let ids: Vec<FlowId> = chosen_flows(&context.pipeline, &context.options)
         .map(|(id, _)| id)
         .collect();
+    // A pipeline that is off makes no request, not even to settle what an earlier run left open.
+    if ids.is_empty() {
+        return Ok(());
+    }
+    if !context.options.dry_run {
+        settle::settle(context).await?;
+    }
     context.lookups.start(&ids).await?;
     for unit in units(&context.pipeline, &context.options) {
         let id = match unit {
@@ -300,17 +305,16 @@ fn chosen_flows<'p>(
     pipeline: &'p Pipeline,
     options: &'p RunOptions,
 ) -> impl Iterator<Item = (FlowId, &'p Flow)> {
-    let name = |flow: &'p Flow| {
-        let two_way = flow
-            .direction_of
-            .and_then(|direction| pipeline.two_way.get(direction.two_way));
-        two_way.map_or(flow.name.as_str(), |two_way| two_way.name.as_str())
-    };
-    pipeline
-        .flows
-        .iter()
-        .enumerate()
-        .filter(move |(_, flow)| options.chooses(name(flow)))
+    let flows = pipeline.flows.iter().enumerate();
+    flows.filter(move |(id, flow)| flow.disabled.is_none() && options.chooses(pipeline.written_name(*id)))
+}
+
+/// The flows that are off, of those that the run was asked for, each with the reason.
+fn left_out(pipeline: &Pipeline, options: &RunOptions) -> BTreeMap<String, String> {
+    let disabled = pipeline.disabled().filter(|(name, _)| options.chooses(name));
+    disabled
+        .map(|(name, reason)| (name.to_owned(), reason.to_string()))
+        .collect()
 }
 
 /// What reads a stream by itself; the others are led by their parents.
@@ -451,6 +455,7 @@ fn close(
             ending,
             exit_code: summary.ending.exit_code(),
             counts: summary.flows.iter().map(flow_counts).collect(),
+            disabled: summary.disabled.clone(),
             cursors,
         })?;
     }

@@ -166,6 +166,9 @@ pub struct Summary {
     pub dry_run: bool,
     /// Per flow, in the order in which they ran.
     pub flows: Vec<FlowSummary>,
+    /// Flows that were left out because they are off, each with the reason.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub disabled: BTreeMap<String, String>,
     /// Items in the pipeline's queue now, by kind.
     pub queue: BTreeMap<String, u64>,
     /// The run's directory; none after a dry run.

@@ -41,6 +41,9 @@ pub struct Manifest {
     pub configuration: Configuration,
     /// What happened to records, per flow.
     pub counts: Vec<FlowCounts>,
+    /// Flows that the run left out because they are off, each with the reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub disabled: BTreeMap<String, String>,
     /// Where each flow's reading stood before and after.
     pub cursors: Vec<CursorMove>,
     /// The Parquet files.

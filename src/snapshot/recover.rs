@@ -4,6 +4,7 @@
 //! opened before the one before it is sealed. Whole frames of its journals become parts, torn tails are cut off (their
 //! cursor never moved), temporary files go, and the manifest says `interrupted`.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -91,6 +92,7 @@ fn seal(
         exit_code: None,
         configuration: opened.configuration,
         counts: Vec::new(),
+        disabled: BTreeMap::new(),
         cursors: Vec::new(),
         files,
         partial: vec![Stage::Extracted],

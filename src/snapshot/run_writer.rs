@@ -44,6 +44,8 @@ pub struct Closing {
     pub exit_code: u8,
     /// Counts per flow.
     pub counts: Vec<FlowCounts>,
+    /// Flows that were left out because they are off, each with the reason.
+    pub disabled: BTreeMap<String, String>,
     /// Cursors before and after.
     pub cursors: Vec<CursorMove>,
 }
@@ -184,6 +186,7 @@ impl RunWriter {
             exit_code: Some(closing.exit_code),
             configuration: self.opened.configuration,
             counts: closing.counts,
+            disabled: closing.disabled,
             cursors: closing.cursors,
             files,
             partial: Vec::new(),

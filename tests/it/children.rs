@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::oracle::rows;
 use crate::rig::{Ran, Rig};
 
-const PIPELINE: &str = "mappings/children.yaml";
+pub(crate) const PIPELINE: &str = "mappings/children.yaml";
 
 /// Streams of children for the shipped connectors.
 const TICKET_REMARKS: &str = r#"
@@ -64,7 +64,7 @@ flows:
       source.id: {const: other}
 "#;
 
-fn rig() -> Rig {
+pub(crate) fn rig() -> Rig {
     let rig = Rig::new(8);
     for (connector, streams) in [("zendesk", TICKET_REMARKS), ("oro", CASE_REMARKS)] {
         let file = format!("mappings/connectors/{connector}.yaml");
@@ -74,12 +74,12 @@ fn rig() -> Rig {
     rig
 }
 
-fn run(rig: &Rig, options: &[&str]) -> Ran {
+pub(crate) fn run(rig: &Rig, options: &[&str]) -> Ran {
     rig.run_pipeline(PIPELINE, options)
 }
 
 /// The remarks of every case that came from a ticket, in the order in which they were written, by external id.
-fn remarks(rig: &Rig) -> Vec<(String, Vec<String>)> {
+pub(crate) fn remarks(rig: &Rig) -> Vec<(String, Vec<String>)> {
     let oro = rig.state("oro");
     let mut remarks: Vec<(u64, String, String)> = rows(&oro, "casecomments")
         .into_iter()
@@ -105,7 +105,7 @@ fn remarks(rig: &Rig) -> Vec<(String, Vec<String>)> {
 }
 
 /// What they should be: every remark of every ticket that has a case, the oldest first.
-fn expected(rig: &Rig) -> Vec<(String, Vec<String>)> {
+pub(crate) fn expected(rig: &Rig) -> Vec<(String, Vec<String>)> {
     let mut expected: Vec<(String, Vec<String>)> = rows(&rig.state("zendesk"), "tickets")
         .into_iter()
         .filter(|(_, ticket)| ticket["status"] != "deleted" && ticket["subject"] != "left out")
@@ -125,7 +125,7 @@ fn expected(rig: &Rig) -> Vec<(String, Vec<String>)> {
     expected
 }
 
-fn open_ticket(rig: &Rig) -> u64 {
+pub(crate) fn open_ticket(rig: &Rig) -> u64 {
     rows(&rig.state("zendesk"), "tickets")
         .into_iter()
         .find(|(_, ticket)| ticket["status"] != "deleted" && ticket["status"] != "closed")

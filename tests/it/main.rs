@@ -15,6 +15,7 @@ mod children;
 mod commands;
 mod connectors;
 mod documented;
+mod enabled;
 mod exits;
 mod files;
 mod folder;

@@ -16,12 +16,12 @@ pub(crate) fn sync(rig: &Rig, options: &[&str]) -> Ran {
     rig.run(options)
 }
 
-fn ticket(rig: &Rig, id: u64) -> Value {
+pub(crate) fn ticket(rig: &Rig, id: u64) -> Value {
     rig.state("zendesk")["tickets"][id.to_string()].clone()
 }
 
 /// A case's id with what stands there.
-fn case_of(rig: &Rig, ticket: u64) -> (String, Value) {
+pub(crate) fn case_of(rig: &Rig, ticket: u64) -> (String, Value) {
     let wanted = format!("zd:{ticket}");
     rows(&rig.state("oro"), "cases")
         .into_iter()
@@ -29,7 +29,7 @@ fn case_of(rig: &Rig, ticket: u64) -> (String, Value) {
         .expect("a case of the ticket")
 }
 
-fn edit_case(rig: &Rig, ticket: u64, attributes: &Value, relations: &[(&str, &str, &str)]) {
+pub(crate) fn edit_case(rig: &Rig, ticket: u64, attributes: &Value, relations: &[(&str, &str, &str)]) {
     let (id, _) = case_of(rig, ticket);
     let relationships: serde_json::Map<String, Value> = relations
         .iter()
@@ -42,7 +42,7 @@ fn edit_case(rig: &Rig, ticket: u64, attributes: &Value, relations: &[(&str, &st
 }
 
 /// Tickets that both sides may edit, brought to a known status and priority.
-fn open_tickets(rig: &Rig, count: usize) -> Vec<u64> {
+pub(crate) fn open_tickets(rig: &Rig, count: usize) -> Vec<u64> {
     let open: Vec<u64> = rows(&rig.state("zendesk"), "tickets")
         .into_iter()
         .filter(|(_, ticket)| ticket["status"] == "open" && ticket["subject"] != "SCRUBBED")

@@ -13,6 +13,8 @@ pub struct Flow {
     /// Set for a direction: a run starts the two-way flow, never a direction by itself. What its templates see as the
     /// source record has that side's name then, see [`Flow::record_name`].
     pub direction_of: Option<DirectionOf>,
+    /// Why no run takes it up; `None`: it is on.
+    pub disabled: Option<Disabled>,
     /// Digest of what decides which records are read (stream, filters, key): a change asks for `--full`.
     pub selection_digest: String,
     /// Where records come from.
@@ -72,6 +74,27 @@ impl Flow {
     pub fn record_name(&self) -> &'static str {
         self.direction_of
             .map_or("record", |direction| direction.to.other().name())
+    }
+}
+
+/// Why a flow is off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Disabled {
+    /// The whole pipeline is.
+    Pipeline,
+    /// Its own `enabled` says so.
+    Itself,
+    /// This flow is, of whose records its own are the children.
+    Parent(String),
+}
+
+impl std::fmt::Display for Disabled {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Disabled::Pipeline => formatter.write_str("the pipeline's `enabled` is false"),
+            Disabled::Itself => formatter.write_str("its `enabled` is false"),
+            Disabled::Parent(parent) => write!(formatter, "flow `{parent}` of its parents is disabled"),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use super::{Connector, Flow, Row, Shape, Side, TwoWay};
+use super::{Connector, Disabled, Flow, Row, Shape, Side, TwoWay};
 use crate::expression::{Normalizer, Path, Template, Value};
 
 /// A pipeline that is ready to run.
@@ -47,6 +47,19 @@ impl Pipeline {
                 Some((&two_way.name, direction.to.other()))
             }
         }
+    }
+
+    /// The name of a flow as the file says it; the directions of a two-way flow have that flow's.
+    pub fn written_name(&self, flow: FlowId) -> &str {
+        self.links_of(flow).map_or("", |(name, _)| name)
+    }
+
+    /// The flows that are off, by their names in the file.
+    pub fn disabled(&self) -> impl Iterator<Item = (&str, &Disabled)> {
+        let flows = self.flows.iter().enumerate();
+        // A two-way flow is named once, by its direction to the local side.
+        let named = flows.filter(|(_, flow)| flow.direction_of.is_none_or(|direction| direction.to == Side::Local));
+        named.filter_map(|(id, flow)| Some((self.written_name(id), flow.disabled.as_ref()?)))
     }
 }
 

@@ -57,6 +57,7 @@ impl PipelineChecks<'_, '_> {
             write: flow.write.as_ref().map_or(WritePolicy::Always, write_policy),
             lookup: None,
             flow: Some(FlowPlace {
+                name: parts.name,
                 from: parts.stream(from),
                 to: parts.stream(to),
                 of: flow.of.as_deref(),
@@ -137,6 +138,7 @@ impl PipelineChecks<'_, '_> {
                     two_way: self.two_way_id(parts.name)?,
                     to,
                 }),
+                disabled: self.disabled.get(parts.name).cloned(),
                 selection_digest: selection(
                     parts.stream(from),
                     conditions.unwrap_or(&none),

@@ -142,6 +142,7 @@ fn flow(lookups: usize, joins: Vec<Join>, projection: Projection) -> Flow {
     Flow {
         name: "cases".to_owned(),
         direction_of: None,
+        disabled: None,
         selection_digest: String::new(),
         from: stream,
         to: stream,

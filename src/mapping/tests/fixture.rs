@@ -160,6 +160,7 @@ fn flow(rows: Vec<Row>) -> Flow {
     Flow {
         name: "cases".to_owned(),
         direction_of: None,
+        disabled: None,
         selection_digest: String::new(),
         from: StreamRef {
             connection: 0,

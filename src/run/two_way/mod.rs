@@ -71,18 +71,15 @@ impl TwoWayRun {
         let children = (0..context.pipeline.two_way.len())
             .filter(|child| {
                 let child = &context.pipeline.two_way[*child];
-                child.of == Some(id) && context.options.chooses(&child.name)
+                child.of == Some(id) && context.runs(child.to.local)
             })
             .map(|child| TwoWayRun::new(Arc::clone(&context), child))
             .collect();
         let reads = |side: Side| {
             let direction = way.to[side.other()];
-            let wanted = |flow: &Flow| {
-                flow.of == Some(direction)
-                    && flow.direction_of.is_none()
-                    && context.options.chooses(&flow.name)
-            };
-            let flows = flows.iter().enumerate().filter(|(_, flow)| wanted(flow));
+            let flows = flows.iter().enumerate().filter(|(id, flow)| {
+                flow.of == Some(direction) && flow.direction_of.is_none() && context.runs(*id)
+            });
             flows
                 .map(|(flow, _)| FlowRun::new(Arc::clone(&context), flow))
                 .collect()
