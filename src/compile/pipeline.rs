@@ -127,6 +127,7 @@ pub(super) fn compile(
             lookups: lookups.into_iter().collect::<Option<_>>()?,
             flows,
             two_way,
+            log_warnings: pipeline.log_warnings,
             snapshots: snapshots(pipeline.snapshots.as_ref()),
         })
     };

@@ -49,6 +49,11 @@ pub struct Pipeline {
     pub guard: Option<Guard>,
     /// How many records may be rejected, for flows that do not say it themselves. Default: any number.
     pub rejects: Option<Rejects>,
+    /// Whether every problem with a record (rejected, held or waiting) is also written to the log as a warning, with flow,
+    /// key, field, rule, value (private ones masked) and reason. They are in the queue, the snapshots and the summary's
+    /// counts in any case. Default: `false`.
+    #[serde(default)]
+    pub log_warnings: bool,
     /// Which snapshots a run leaves. Default: all.
     pub snapshots: Option<Snapshots>,
 }

@@ -10,7 +10,7 @@ use super::batch::{Batch as Head, ItemOutcome, Origin};
 use super::context::Context;
 use super::feed::Feed;
 use super::one_per::{Survivors, survivors};
-use super::record::rejected_row;
+use super::record::{log_problem, rejected_row};
 use super::transform::{map_outcome, record_rows, until_answered};
 use super::{FlowSummary, Stop};
 use crate::compile::compiled::{Flow, FlowId};
@@ -294,6 +294,7 @@ fn journal(context: &Context, id: FlowId, batch: &Columned) -> Result<(), Stop> 
             ItemOutcome::Waiting(reject) => (QueueKind::Waiting, reject),
             _ => continue,
         };
+        log_problem(context, &flow.name, &other.key, kind, reject);
         let correlation = context.correlation(other.sequence);
         let head = RowHead {
             record_key: &other.key,

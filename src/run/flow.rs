@@ -423,7 +423,9 @@ impl FlowRun {
             Origin::Queue => self.summary.retried += planned.len() as u64,
             Origin::Source | Origin::Asked | Origin::Snapshot => self.summary.read += planned.len() as u64,
         }
+        let recorder = Recorder::new(&self.context, self.id);
         for one in planned {
+            recorder.log(&one.item.key, &one.decision);
             count_decision(&one.decision, false, &mut self.summary);
             if let Decision::Update(update) = &one.decision {
                 self.summary.field_changes += update.changes.len() as u64;

@@ -145,18 +145,13 @@ impl<'c> Recorder<'c> {
         if effect.unfinished {
             return;
         }
-        let (kind, reject) = match &planned.decision {
-            Decision::Rejected(reject) => (QueueKind::Rejected, reject),
-            Decision::Held(reject) => (QueueKind::Held, reject),
-            Decision::Waiting(reject) => (QueueKind::Waiting, reject),
-            done => {
-                self.linked(effect, done, baselines.get(key), batch);
-                batch.queue_clear.push(QueueClear {
-                    key: key.clone(),
-                    sequence,
-                });
-                return;
-            }
+        let Some((kind, reject)) = problem(&planned.decision) else {
+            self.linked(effect, &planned.decision, baselines.get(key), batch);
+            batch.queue_clear.push(QueueClear {
+                key: key.clone(),
+                sequence,
+            });
+            return;
         };
         let item = self.queue_item(kind, key.clone(), reject, &planned.item, attempts, batch.at);
         batch.queue_put.push(item);
@@ -244,8 +239,18 @@ impl<'c> Recorder<'c> {
         }
     }
 
+    /// Says in the log why a record waits in the queue, where the pipeline asks for that.
+    pub(crate) fn log(&self, key: &str, decision: &Decision) {
+        if let Some((kind, reject)) = problem(decision) {
+            log_problem(self.context, &self.flow.name, key, kind, reject);
+        }
+    }
+
     /// Appends rows of `planned`, `loaded` and `rejected`, to be synced before the commit that they prove.
     pub(crate) fn journal(&self, number: u32, loaded: &Loaded, at: Timestamp) -> Result<(), Stop> {
+        for effect in &loaded.effects {
+            self.log(&effect.planned.item.key, &effect.planned.decision);
+        }
         let Some(writer) = &self.context.writer else {
             return Ok(());
         };
@@ -291,9 +296,7 @@ impl<'c> Recorder<'c> {
                 };
                 loaded_rows.push(&head, &row);
             }
-            if let Decision::Rejected(reject) | Decision::Held(reject) | Decision::Waiting(reject) =
-                &effect.planned.decision
-            {
+            if let Some((_, reject)) = problem(&effect.planned.decision) {
                 rejected_rows.push(&head, &rejected_row(reject));
             }
         }
@@ -487,6 +490,34 @@ pub(crate) fn count_decision(decision: &Decision, unfinished: bool, summary: &mu
         Decision::Waiting(_) => &mut summary.waiting,
     };
     *counter += 1;
+}
+
+/// Why a record goes to the queue, and as what.
+pub(crate) fn problem(decision: &Decision) -> Option<(QueueKind, &Reject)> {
+    match decision {
+        Decision::Rejected(reject) => Some((QueueKind::Rejected, reject)),
+        Decision::Held(reject) => Some((QueueKind::Held, reject)),
+        Decision::Waiting(reject) => Some((QueueKind::Waiting, reject)),
+        _ => None,
+    }
+}
+
+/// Writes a problem with a record to the log, where the pipeline asks for that. What is private is masked already.
+pub(crate) fn log_problem(context: &Context, flow: &str, key: &str, kind: QueueKind, reject: &Reject) {
+    if !context.pipeline.log_warnings {
+        return;
+    }
+    tracing::warn!(
+        flow,
+        key,
+        kind = kind.word(),
+        field = reject.field.as_deref(),
+        rule = reject.rule.as_str(),
+        code = reject.code,
+        value = reject.value.as_deref(),
+        reason = reject.message.as_str(),
+        "A record goes to the queue."
+    );
 }
 
 /// A row of `rejected`.

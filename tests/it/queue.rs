@@ -93,3 +93,66 @@ fn too_many_rejects_stop_the_run_with_4() {
     rig.replace(PIPELINE, "rejects: {allow: 100,", "rejects: {allow: 2,");
     rig.run(&[]).expect(4);
 }
+
+/// What the log says of records that go to the queue.
+fn warned(ran: &crate::rig::Ran) -> Vec<Value> {
+    let lines = ran
+        .stderr
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok());
+    lines
+        .filter(|line: &Value| line["message"] == "A record goes to the queue.")
+        .collect()
+}
+
+#[test]
+fn problems_with_records_are_logged_where_the_pipeline_asks_for_it() {
+    let (rig, tickets) = three_unmappable();
+    let as_json = ["--log-format", "json"];
+    assert_eq!(
+        warned(&rig.run(&as_json).expect(3)),
+        [Value::Null; 0],
+        "not asked for"
+    );
+
+    rig.replace(PIPELINE, "\nrejects:", "\nlog_warnings: true\nrejects:");
+    let warned = warned(&rig.run(&as_json).expect(3));
+
+    let mut keys: Vec<u64> = warned
+        .iter()
+        .map(|line| line["key"].as_str().unwrap().parse().unwrap())
+        .collect();
+    keys.sort_unstable();
+    assert_eq!(keys, tickets);
+    for line in &warned {
+        assert_eq!(line["level"], "WARN");
+        assert_eq!(line["flow"], "cases.to_local");
+        assert_eq!(line["kind"], "rejected");
+        assert_eq!(line["field"], "priority.id");
+        assert_eq!(line["rule"], "enum priority_to_oro");
+        assert_eq!(line["value"], "urgent");
+        assert!(
+            line["reason"].as_str().is_some_and(|reason| !reason.is_empty()),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn a_logged_problem_masks_what_is_private() {
+    let folder = crate::folder::Folder::new();
+    let ran = folder
+        .convert(
+            &[json!({"id": 1, "nickname": "Rumpelstiltskin"})],
+            "log_warnings: true
+enums:
+  known: {values: {Tom: thomas}}
+flows:
+  people: {from: files.in, to: files.out, mode: insert, pii: {$.nickname: mask}, fields: {id: $.id, name: {value: $.nickname, enum: known}}}
+",
+        )
+        .expect(3)
+        .says("A record goes to the queue.")
+        .says("enum known");
+    assert!(!ran.stderr.contains("Rumpelstiltskin"), "{}", ran.stderr);
+}

@@ -31,6 +31,8 @@ pub struct Pipeline {
     pub flows: Vec<Flow>,
     /// Two-way flows, each of which has two directions in `flows`, one after the other. In the order of their directions.
     pub two_way: Vec<TwoWay>,
+    /// Whether problems with records are written to the log, too.
+    pub log_warnings: bool,
     /// Which stages leave Parquet files.
     pub snapshots: SnapshotPolicy,
 }
@@ -58,7 +60,10 @@ impl Pipeline {
     pub fn disabled(&self) -> impl Iterator<Item = (&str, &Disabled)> {
         let flows = self.flows.iter().enumerate();
         // A two-way flow is named once, by its direction to the local side.
-        let named = flows.filter(|(_, flow)| flow.direction_of.is_none_or(|direction| direction.to == Side::Local));
+        let named = flows.filter(|(_, flow)| {
+            flow.direction_of
+                .is_none_or(|direction| direction.to == Side::Local)
+        });
         named.filter_map(|(id, flow)| Some((self.written_name(id), flow.disabled.as_ref()?)))
     }
 }

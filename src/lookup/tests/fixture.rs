@@ -249,6 +249,7 @@ impl World {
             lookups: self.lookups,
             flows: vec![flow],
             two_way: Vec::new(),
+            log_warnings: false,
             snapshots: SnapshotPolicy {
                 extracted: true,
                 mapped: true,

@@ -144,6 +144,7 @@ pub(super) fn pipeline(rows: Vec<Row>) -> Pipeline {
         lookups: vec![lookup("person", "$.email", MatchValue::Given, OnNone::Reject)],
         flows: Vec::new(),
         two_way: Vec::new(),
+        log_warnings: false,
         snapshots: SnapshotPolicy {
             extracted: true,
             mapped: true,

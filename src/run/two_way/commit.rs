@@ -12,10 +12,10 @@ use crate::mapping::Cell;
 use crate::run::batch::{Batch as Head, Decision, Item, ItemOutcome, Origin, PairPlan, Planned};
 use crate::run::context::Context;
 use crate::run::load::{Effect, Loaded};
-use crate::run::record::{Recorder, count_decision};
+use crate::run::record::{Recorder, count_decision, problem};
 use crate::run::reference::References;
 use crate::run::{FlowSummary, Stop};
-use crate::state::{Batch, Fallback, LinkChange, PairKeys, QueueClear, QueueKind, SideMark, queue_key};
+use crate::state::{Batch, Fallback, LinkChange, PairKeys, QueueClear, SideMark, queue_key};
 use crate::sync::{Answered, Confirmed, PairAction};
 
 /// Collects what a batch led to, and commits it.
@@ -230,11 +230,8 @@ impl<'c> Commit<'c> {
         self.links(pair);
         let sequence = pair.sides[pair.from].as_ref().map_or(0, |side| side.sequence);
         if let Some(queued) = &pair.queued {
-            let (kind, reject) = match queued {
-                Decision::Held(reject) => (QueueKind::Held, reject),
-                Decision::Waiting(reject) => (QueueKind::Waiting, reject),
-                Decision::Rejected(reject) => (QueueKind::Rejected, reject),
-                _ => return,
+            let Some((kind, reject)) = problem(queued) else {
+                return;
             };
             let Some(item) = pair.sides[pair.from].as_ref().and_then(|side| side.item.as_ref()) else {
                 return;

@@ -511,12 +511,15 @@ impl TwoWayRun {
     }
 
     fn count_dry(&mut self, head: &Batch, from: Side, pairs: &[Pair]) {
+        let way = self.way().to[from.other()];
         let summary = &mut self.summaries[from.other()];
         match head.origin {
             Origin::Queue => summary.retried += pairs.len() as u64,
             Origin::Source | Origin::Asked | Origin::Snapshot => summary.read += pairs.len() as u64,
         }
+        let recorder = Recorder::new(&self.context, way);
         for pair in pairs {
+            recorder.log(pair.key(), &pair.outcome());
             super::record::count_decision(&pair.outcome(), false, summary);
             summary.field_changes += pair.changes(from.other());
         }

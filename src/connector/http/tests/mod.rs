@@ -179,6 +179,7 @@ impl Given {
             lookups: Vec::new(),
             flows: Vec::new(),
             two_way: Vec::new(),
+            log_warnings: false,
             snapshots: SnapshotPolicy {
                 extracted: false,
                 mapped: false,
