@@ -13,6 +13,7 @@ mod reader;
 mod write;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use context::{ConnectionContext, HttpOptions};
 pub use cursor::Cursor;
@@ -202,6 +203,22 @@ impl Connection {
         match &self.kind {
             Kind::Http(http) => http.execute_many(prepared, on_job).await,
             Kind::File(_) => Err(self.files_cannot(prepared.request.stream, "write several records at once")),
+        }
+    }
+
+    /// How long a record cannot be part of a bulk write because its own budget is spent; `None` if it can.
+    ///
+    /// # Errors
+    /// When the stream has no such operation, or a budget's template fails.
+    pub fn record_wait(
+        &self,
+        stream: usize,
+        operation: Operation,
+        key: &str,
+    ) -> Result<Option<Duration>, ConnectorError> {
+        match &self.kind {
+            Kind::Http(http) => http.record_wait(stream, operation, key),
+            Kind::File(_) => Ok(None),
         }
     }
 

@@ -200,6 +200,15 @@ pub enum WriteOutcome {
         /// The HTTP status.
         status: u16,
     },
+    /// Not written, because the record's own budget is spent: others may go on.
+    Later {
+        /// The budget's name.
+        budget: String,
+        /// How long it stays spent.
+        wait: Duration,
+        /// How long it is worth waiting within a run.
+        at_most: Duration,
+    },
     /// Sent, but the answer was lost: the write may have happened and must be settled before it is repeated.
     Unknown {
         /// What went wrong.

@@ -161,8 +161,12 @@ pub struct Limit {
     /// How many requests at once. Default: as many as the run has workers.
     #[schemars(range(min = 1))]
     pub at_once: Option<u32>,
-    /// A budget of its own for each value of this template; sees `key`. Default: one budget for all.
+    /// A budget of its own for each value of this template; sees `key`. A record whose budget is spent never keeps
+    /// others waiting. Default: one budget for all.
     pub each: Option<TemplateText>,
+    /// With `each`: how long a record's write waits within the run; longer, and it goes to the queue and the next run
+    /// tries it again. Default: `30s`.
+    pub wait_at_most: Option<DurationText>,
     /// Answer headers that correct the budget. Default: none.
     pub headers: Option<LimitHeaders>,
 }
@@ -194,6 +198,9 @@ pub struct ErrorRule {
     pub text: Option<TextCondition>,
     /// What it means.
     pub then: ErrorOutcome,
+    /// The budget in `limits` that is spent, with `then: wait`. Default: those of the request that the answer's headers
+    /// show to be spent; where they show none, all of which they show nothing left.
+    pub limit: Option<String>,
 }
 
 /// A condition on an answer's text.

@@ -127,12 +127,20 @@ pub(super) fn parcels(context: &Context, flow_id: FlowId, ready: Vec<Ready>) -> 
             .as_ref()
             .is_none_or(|target| targets.get(target) == Some(&1))
     };
+    // One record whose own budget is spent would keep the others waiting.
+    let connection = context.connection(sharing.flow.to);
+    let may_go_on = |ready: &Ready| match &ready.job.target {
+        Some(target) => Ok(connection
+            .record_wait(sharing.flow.to.stream, ready.job.operation, target)?
+            .is_none()),
+        None => Ok::<bool, Stop>(true),
+    };
     let mut parcels = Vec::with_capacity(ready.len());
     let (mut creates, mut updates) = (Vec::new(), Vec::new());
     for one in ready {
         match one.job.operation {
             Operation::Create if one.write.is_some() => creates.push(one),
-            Operation::Update if one.write.is_some() && once(&one) => updates.push(one),
+            Operation::Update if one.write.is_some() && once(&one) && may_go_on(&one)? => updates.push(one),
             _ => parcels.push(Parcel::One(Box::new(one))),
         }
     }

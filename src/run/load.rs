@@ -4,6 +4,8 @@
 //! sent (`send`). A lost race is decided again from a fresh read, at most three times. What came of it is journalled and
 //! then committed in one transaction with the cursor.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -41,6 +43,27 @@ pub(crate) struct Effect {
     pub(crate) returned: Option<Value<'static>>,
     /// It lost a race, and its flow decides anew.
     pub(crate) raced: bool,
+    /// How long it has waited for the budget of its own record.
+    pub(crate) waited: Duration,
+    /// What the queue is told of it should that have been in vain.
+    pub(crate) deferred: Option<Reject>,
+}
+
+impl Effect {
+    /// Of a record of which nothing is written yet.
+    pub(crate) fn new(planned: Planned) -> Self {
+        Effect {
+            planned,
+            writes: Vec::new(),
+            target: None,
+            unfinished: false,
+            open: Vec::new(),
+            returned: None,
+            raced: false,
+            waited: Duration::ZERO,
+            deferred: None,
+        }
+    }
 }
 
 /// One write that was made.
@@ -152,18 +175,7 @@ impl<'c> Loader<'c> {
         let mut settled = Vec::new();
         let mut references = References::new(&self.flow.name);
         let mut stop = references.create(self.context, &planned, &mut settled).await?;
-        let mut effects: Vec<Effect> = planned
-            .into_iter()
-            .map(|planned| Effect {
-                planned,
-                writes: Vec::new(),
-                target: None,
-                unfinished: false,
-                open: Vec::new(),
-                returned: None,
-                raced: false,
-            })
-            .collect();
+        let mut effects: Vec<Effect> = planned.into_iter().map(Effect::new).collect();
         let mut todo: Vec<usize> = (0..effects.len())
             .filter(|position| effects[*position].planned.decision.writes())
             .collect();
@@ -176,12 +188,20 @@ impl<'c> Loader<'c> {
                 stop = stop.or(Some(Stop::Cancelled));
                 break;
             }
-            round += 1;
             let ready = self.prepare(&todo, &mut effects, &references)?;
             let parcels = parcels(self.context, self.flow_id, ready)?;
             self.put_intents(&parcels, &effects)?;
-            let (again, stopped) = self.execute(parcels, &mut effects, &mut settled).await;
-            stop = stop.or(stopped);
+            let executed = self.execute(parcels, &mut effects, &mut settled).await;
+            stop = stop.or(executed.stop);
+            let mut again = executed.again;
+            round += usize::from(!again.is_empty());
+            if stop.is_none() {
+                again.extend(self.wait_for_records(executed.later, &mut effects).await);
+            } else {
+                for (position, _) in executed.later {
+                    effects[position].unfinished = true;
+                }
+            }
             todo = if self.leaves_races {
                 for position in again {
                     effects[position].raced = true;

@@ -246,6 +246,12 @@ impl References {
             }
             WriteOutcome::Gone => "the sink answers that there is no such record".to_owned(),
             WriteOutcome::Conflict { message } | WriteOutcome::Frozen { message } => message,
+            WriteOutcome::Later { budget, wait, .. } => {
+                format!(
+                    "the budget `{budget}` is spent for another {} s",
+                    wait.as_secs().max(1)
+                )
+            }
             WriteOutcome::Unknown { message } => {
                 code = super::load::OUTCOME_UNKNOWN;
                 message

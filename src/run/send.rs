@@ -3,8 +3,9 @@
 //! A request may carry many records; each of them has an outcome of its own all the same. A write whose answer is lost
 //! keeps its intent open and is settled before the run ends.
 
-use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures::StreamExt;
 use uuid::Uuid;
@@ -37,16 +38,91 @@ impl Sent {
     }
 }
 
+/// What sending the writes of a batch led to, beside its effects.
+pub(super) struct Executed {
+    /// Records that lost a race and must be decided again.
+    pub(super) again: Vec<usize>,
+    /// Records whose own budget is spent.
+    pub(super) later: Vec<(usize, Waits)>,
+    /// Why the run must end.
+    pub(super) stop: Option<Stop>,
+}
+
+/// How long a record's own budget stays spent.
+#[derive(Clone)]
+pub(super) struct Waits {
+    budget: String,
+    wait: Duration,
+    at_most: Duration,
+}
+
+impl From<Waits> for WriteOutcome {
+    fn from(waits: Waits) -> Self {
+        WriteOutcome::Later {
+            budget: waits.budget,
+            wait: waits.wait,
+            at_most: waits.at_most,
+        }
+    }
+}
+
+/// No operation under these locks leaves anything half changed.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Loader<'_> {
-    /// Sends the writes. Returns the records that must be decided again, and why the run must end if it must.
+    /// Waits for the budgets of single records, as long as each is worth it; the others have been written meanwhile.
+    /// Returns those to decide again, from fresh reads; of the rest the next run takes care.
+    pub(super) async fn wait_for_records(
+        &self,
+        later: Vec<(usize, Waits)>,
+        effects: &mut [Effect],
+    ) -> Vec<usize> {
+        let mut again = Vec::new();
+        let mut longest = Duration::ZERO;
+        for (position, waits) in later {
+            let Some(effect) = effects.get_mut(position) else {
+                continue;
+            };
+            let reject = Reject::new(
+                "limit",
+                "limit_spent",
+                format!(
+                    "the budget `{}` of its record in the sink is spent for another {} s: the next run tries it again",
+                    waits.budget,
+                    waits.wait.as_secs().max(1)
+                ),
+            );
+            if effect.waited + waits.wait > waits.at_most {
+                effect.planned.decision = Decision::Waiting(reject);
+                continue;
+            }
+            effect.waited += waits.wait;
+            effect.deferred = Some(reject);
+            longest = longest.max(waits.wait);
+            again.push(position);
+        }
+        if !again.is_empty() {
+            tracing::info!(flow = %self.flow.name, records = again.len(), seconds = longest.as_secs(), "Waiting for the budgets of single records.");
+            tokio::select! {
+                () = tokio::time::sleep(longest) => {}
+                () = self.context.cancellation.polite().cancelled() => {}
+            }
+        }
+        again
+    }
+
+    /// Sends the writes.
     pub(super) async fn execute(
         &self,
         parcels: Vec<Parcel>,
         effects: &mut [Effect],
         settled: &mut Vec<Uuid>,
-    ) -> (Vec<usize>, Option<Stop>) {
+    ) -> Executed {
+        let behind = Mutex::new(HashMap::new());
         let mut results = futures::stream::iter(parcels)
-            .map(|parcel| self.send(parcel))
+            .map(|parcel| self.send_in_order(parcel, &behind))
             .buffer_unordered(if self.flow.order_by.is_some() {
                 1
             } else {
@@ -54,6 +130,7 @@ impl Loader<'_> {
             });
         let mut again = HashSet::new();
         let mut stop = None;
+        let mut later = Vec::new();
         while let Some(sent) = results.next().await {
             stop = stop.or(sent.stop);
             for (ready, outcome) in sent.writes {
@@ -72,6 +149,7 @@ impl Loader<'_> {
                     Applied::Again => {
                         again.insert(position);
                     }
+                    Applied::Later(waits) => later.push((position, waits)),
                     Applied::Stop(error) => {
                         effect.unfinished = true;
                         stop = stop.or(Some(Stop::Connector(error)));
@@ -81,7 +159,45 @@ impl Loader<'_> {
         }
         let mut again: Vec<usize> = again.into_iter().collect();
         again.sort_unstable();
-        (again, stop)
+        Executed { again, later, stop }
+    }
+
+    /// Sends a request, unless an earlier one of the same record waits and the flow has an order.
+    async fn send_in_order(&self, parcel: Parcel, behind: &Mutex<HashMap<String, Waits>>) -> Sent {
+        let place = match &parcel {
+            Parcel::One(ready) if self.flow.order_by.is_some() => {
+                let prepared = &ready.prepared;
+                prepared.counts_for.clone().or_else(|| prepared.key.clone())
+            }
+            Parcel::One(_) | Parcel::Many(..) => None,
+        };
+        let held_up = |place: &String| lock(behind).get(place).cloned();
+        match (parcel, place.as_ref().and_then(held_up)) {
+            (Parcel::One(ready), Some(waits)) => Sent::new([(*ready, Some(waits.into()))]),
+            (parcel, _) => {
+                let sent = self.send(parcel).await;
+                if let (
+                    Some(place),
+                    Some((
+                        _,
+                        Some(WriteOutcome::Later {
+                            budget,
+                            wait,
+                            at_most,
+                        }),
+                    )),
+                ) = (place, sent.writes.first())
+                {
+                    let waits = Waits {
+                        budget: budget.clone(),
+                        wait: *wait,
+                        at_most: *at_most,
+                    };
+                    lock(behind).insert(place, waits);
+                }
+                sent
+            }
+        }
     }
 
     /// Sends one request, or one for each record where a shared one was refused: one bad record must not stop the others.
@@ -98,7 +214,7 @@ impl Loader<'_> {
         let unstored = Mutex::new(None);
         let on_job = |job: &str| {
             if let Err(error) = self.context.state.set_intent_job(&ids, job) {
-                *unstored.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                *lock(&unstored) = Some(error);
             }
         };
         let ended = connection.execute_many(&prepared, &on_job).await;
@@ -203,6 +319,17 @@ impl Loader<'_> {
                     format!("the answer to its write was lost, and is to be settled: {message}"),
                 ))
             }
+            WriteOutcome::Later {
+                budget,
+                wait,
+                at_most,
+            } => {
+                return Applied::Later(Waits {
+                    budget,
+                    wait,
+                    at_most,
+                });
+            }
             WriteOutcome::Stopped(error) => return Applied::Stop(error),
         };
         effect.writes.push(written);
@@ -214,5 +341,6 @@ impl Loader<'_> {
 enum Applied {
     Done,
     Again,
+    Later(Waits),
     Stop(ConnectorError),
 }

@@ -105,6 +105,7 @@ fn end_of(outcome: &WriteOutcome) -> ItemEnd {
         | WriteOutcome::Conflict { .. }
         | WriteOutcome::Gone
         | WriteOutcome::Frozen { .. }
+        | WriteOutcome::Later { .. }
         | WriteOutcome::Rejected { .. } => ItemEnd::Refused,
     }
 }

@@ -394,6 +394,7 @@ fn items(ended: Result<ManyOutcome, ConnectorError>) -> Vec<WriteOutcome> {
 fn end(outcome: &WriteOutcome) -> &'static str {
     match outcome {
         WriteOutcome::Written { .. } => "written",
+        WriteOutcome::Later { .. } => "later",
         WriteOutcome::Conflict { .. } => "conflict",
         WriteOutcome::Frozen { .. } => "frozen",
         WriteOutcome::Rejected { .. } => "rejected",

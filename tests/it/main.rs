@@ -20,6 +20,7 @@ mod exits;
 mod files;
 mod folder;
 mod interruption;
+mod limits;
 mod main_job;
 mod options;
 mod oracle;

@@ -108,6 +108,8 @@ pub struct Limit {
     pub at_once: Option<u32>,
     /// A budget of its own for each value of this (sees `key`).
     pub each: Option<Template>,
+    /// How long a record whose own budget is spent waits within a run.
+    pub wait_at_most: Duration,
     /// Answer headers that correct the budget.
     pub headers: LimitHeaders,
 }
@@ -136,6 +138,8 @@ pub struct ErrorRule {
     pub text_contains: Option<String>,
     /// What it means.
     pub outcome: ErrorOutcome,
+    /// Position of the budget that is spent, where the rule names one.
+    pub limit: Option<usize>,
 }
 
 /// What an error answer means for the request.

@@ -35,7 +35,12 @@ impl ConnectorChecks<'_, '_> {
                 Some((path, values.iter().map(|value| json_text(&value.0)).collect()))
             })
             .collect();
+        let limit = match &rule.limit {
+            Some(name) => Some(self.spent_limit(&at.key("limit"), name, &rule.then)?),
+            None => None,
+        };
         Some(ErrorRule {
+            limit,
             statuses: rule.status.iter().copied().map(range).collect(),
             body: body.into_iter().collect::<Option<_>>()?,
             text_contains: rule.text.as_ref().map(|text| text.contains.clone()),
@@ -52,6 +57,20 @@ impl ConnectorChecks<'_, '_> {
                 definition::ErrorOutcome::Fatal => ErrorOutcome::Fatal,
             },
         })
+    }
+
+    /// The budget that a rule says is spent.
+    fn spent_limit(&self, at: &Pointer, name: &str, then: &definition::ErrorOutcome) -> Option<usize> {
+        if *then != definition::ErrorOutcome::Wait {
+            self.checks.error(Code::UnknownLimit, at, |report| {
+                report
+                    .message("a budget can only be spent where the rule says `then: wait`")
+                    .at_key()
+                    .hint("write `then: wait`, or leave `limit` out")
+            });
+            return None;
+        }
+        self.limit_position(at, name)
     }
 
     /// A rule whose statuses an earlier rule without further conditions takes can never decide.

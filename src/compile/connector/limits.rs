@@ -11,6 +11,9 @@ use crate::definition::{self, OneOrMany};
 use crate::diagnostic::Code;
 use crate::expression::{Scope, Template};
 
+/// How long a record whose own budget is spent waits within a run.
+const WAITS_AT_MOST: Duration = Duration::from_secs(30);
+
 impl ConnectorChecks<'_, '_> {
     /// All budgets, in the order written.
     pub(super) fn limits(&self, at: &Pointer) -> Option<Vec<Limit>> {
@@ -43,6 +46,14 @@ impl ConnectorChecks<'_, '_> {
             self.checks
                 .text(&at.key("each"), text, Sight::new(Place::LimitKey, &self.names))
         });
+        if limit.wait_at_most.is_some() && limit.each.is_none() {
+            self.checks.error(Code::BadRate, &at.key("wait_at_most"), |report| {
+                report
+                    .message(format!("`wait_at_most` of the limit `{name}` has no effect: it has no `each`"))
+                    .at_key()
+                    .hint("only a record's own budget lets others go on; give the limit `each`, or leave this out")
+            });
+        }
         let lower = |names: Option<&OneOrMany<String>>| {
             names
                 .map(|names| names.iter().map(|name| name.to_ascii_lowercase()).collect())
@@ -60,6 +71,10 @@ impl ConnectorChecks<'_, '_> {
                 Some(each) => Some(each?),
                 None => None,
             },
+            wait_at_most: limit
+                .wait_at_most
+                .as_ref()
+                .map_or(WAITS_AT_MOST, |wait| wait.duration()),
             headers: LimitHeaders {
                 limit: lower(headers.and_then(|headers| headers.limit.as_ref())),
                 remaining: lower(headers.and_then(|headers| headers.remaining.as_ref())),

@@ -160,22 +160,25 @@ impl ConnectorChecks<'_, '_> {
         let positions: Vec<_> = uses
             .iter()
             .enumerate()
-            .map(|(position, name)| {
-                let found = limits.get_index_of(name);
-                if found.is_none() {
-                    self.checks
-                        .error(Code::UnknownLimit, &at.index(position), |report| {
-                            let known = limits.keys().map(String::as_str);
-                            let report = report.message(format!("the connector has no limit `{name}`"));
-                            report
-                                .did_you_mean(name, known.clone())
-                                .note(format!("its limits are {}", list(known)))
-                        });
-                }
-                found
-            })
+            .map(|(position, name)| self.limit_position(&at.index(position), name))
             .collect();
         positions.into_iter().collect()
+    }
+
+    /// The position of a budget in `limits`.
+    pub(super) fn limit_position(&self, at: &Pointer, name: &str) -> Option<usize> {
+        let limits = &self.definition.limits;
+        let found = limits.get_index_of(name);
+        if found.is_none() {
+            self.checks.error(Code::UnknownLimit, at, |report| {
+                let known = limits.keys().map(String::as_str);
+                let report = report.message(format!("the connector has no limit `{name}`"));
+                report
+                    .did_you_mean(name, known.clone())
+                    .note(format!("its limits are {}", list(known)))
+            });
+        }
+        found
     }
 
     /// Records that come in the same answer.

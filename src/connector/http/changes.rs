@@ -105,6 +105,7 @@ impl HttpConnection {
             outgoing: &outgoing,
             writes: false,
             repeatable: true,
+            defers: false,
             keep: &[],
         };
         self.exchange(&call, |_| Ok(())).await.map(|_| ())
@@ -179,6 +180,6 @@ fn is_refusal(failure: &Failure) -> bool {
     match failure {
         Failure::Error(error) => matches!(error, ConnectorError::Fatal { .. }),
         Failure::Refused { outcome, .. } => matches!(outcome, ErrorOutcome::Reject | ErrorOutcome::Fatal),
-        Failure::Unknown(_) => false,
+        Failure::Unknown(_) | Failure::Later(_) => false,
     }
 }

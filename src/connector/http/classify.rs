@@ -3,8 +3,8 @@
 use crate::compile::compiled::{ErrorOutcome, ErrorRule};
 use crate::expression::{Value, parse_json};
 
-/// What an answer with this status and body means. The first fitting rule decides.
-pub(super) fn classify(rules: &[ErrorRule], status: u16, body: &[u8]) -> ErrorOutcome {
+/// What an answer with this status and body means, and the budget that it says is spent. The first fitting rule decides.
+pub(super) fn classify(rules: &[ErrorRule], status: u16, body: &[u8]) -> (ErrorOutcome, Option<usize>) {
     let json = if rules.iter().any(|rule| !rule.body.is_empty()) {
         parse_json(body).unwrap_or_default()
     } else {
@@ -19,18 +19,21 @@ pub(super) fn classify(rules: &[ErrorRule], status: u16, body: &[u8]) -> ErrorOu
                 && body_fits(rule, &json)
                 && text_fits(rule, body)
         })
-        .map_or_else(|| usual_outcome(status), |rule| rule.outcome)
+        .map_or_else(
+            || (usual_outcome(status), None),
+            |rule| (rule.outcome, rule.limit),
+        )
 }
 
-/// What a failed item of a bulk answer means: a rule decides only by its body conditions, because an item has no
-/// status of its own.
-pub(super) fn classify_item(rules: &[ErrorRule], item: &Value<'_>) -> ErrorOutcome {
+/// What a failed item of a bulk answer means, likewise: a rule decides only by its body conditions, because an item has
+/// no status of its own.
+pub(super) fn classify_item(rules: &[ErrorRule], item: &Value<'_>) -> (ErrorOutcome, Option<usize>) {
     let text = item.to_json();
     rules
         .iter()
         .filter(|rule| !rule.body.is_empty() || rule.text_contains.is_some())
         .find(|rule| body_fits(rule, item) && text_fits(rule, text.as_bytes()))
-        .map_or(ErrorOutcome::Reject, |rule| rule.outcome)
+        .map_or((ErrorOutcome::Reject, None), |rule| (rule.outcome, rule.limit))
 }
 
 fn body_fits(rule: &ErrorRule, json: &Value<'_>) -> bool {
@@ -91,6 +94,7 @@ mod tests {
                 .collect(),
             text_contains: text.map(str::to_owned),
             outcome,
+            limit: None,
         }
     }
 
@@ -138,14 +142,14 @@ mod tests {
             (418, "", ErrorOutcome::Reject),
         ] {
             assert_eq!(
-                classify(&rules, status, body.as_bytes()),
+                classify(&rules, status, body.as_bytes()).0,
                 outcome,
                 "{status} {body}"
             );
         }
         let item = parse_json(br#"{"error":"UpdateConflict"}"#).unwrap();
-        assert_eq!(classify_item(&rules, &item), ErrorOutcome::Conflict);
+        assert_eq!(classify_item(&rules, &item).0, ErrorOutcome::Conflict);
         let item = parse_json(br#"{"error":"Other"}"#).unwrap();
-        assert_eq!(classify_item(&rules, &item), ErrorOutcome::Reject);
+        assert_eq!(classify_item(&rules, &item).0, ErrorOutcome::Reject);
     }
 }

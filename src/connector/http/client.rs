@@ -14,7 +14,7 @@ use super::HttpConnection;
 use super::auth::Credentials;
 use super::classify::classify;
 use super::error::{Refusal, read_refusal};
-use super::limit::{Denied, Draw, Grant};
+use super::limit::{Denied, Draw, Grant, Later, Paused};
 use super::retry::{answered_at, header_text, pauses, retry_after};
 use super::template::Outgoing;
 use super::transport::{Lost, Received};
@@ -37,6 +37,8 @@ pub(super) struct Call<'a> {
     pub(super) writes: bool,
     /// Whether sending it twice does what sending it once does.
     pub(super) repeatable: bool,
+    /// Whether it gives up at once where only the budget of its record is spent, so that others go on.
+    pub(super) defers: bool,
     /// Budgets whose bound of requests at once stays taken after the answer, for work that goes on in the system.
     pub(super) keep: &'a [usize],
 }
@@ -83,6 +85,8 @@ pub(super) enum Failure {
     },
     /// Sent, not repeatable, and no usable answer: nobody knows whether it happened.
     Unknown(String),
+    /// Not sent, or refused, because the record's own budget is spent.
+    Later(Later),
     /// The run, or what it was for, must end.
     Error(ConnectorError),
 }
@@ -108,6 +112,7 @@ enum Next {
         message: String,
         asked: Option<Duration>,
         headers: HeaderMap,
+        limit: Option<usize>,
     },
     /// Get a new token, then send again.
     Renew { message: String },
@@ -143,9 +148,12 @@ impl HttpConnection {
         let mut renewed = false;
         let mut attempts = 0;
         loop {
-            let limit = self
-                .limits
-                .acquire(&call.draw, self.context.http.patience, &self.context.stop);
+            let limit = self.limits.acquire(
+                &call.draw,
+                call.defers,
+                self.context.http.patience,
+                &self.context.stop,
+            );
             let mut grant = limit.await.map_err(|denied| self.denied(call, denied))?;
             let credentials = self
                 .authenticator
@@ -203,6 +211,7 @@ impl HttpConnection {
                     message,
                     asked,
                     headers,
+                    limit,
                 } => {
                     let told = asked.or_else(|| self.limits.told_wait(&call.draw, &headers));
                     let wait = told
@@ -210,7 +219,11 @@ impl HttpConnection {
                         .unwrap_or(self.context.http.longest_pause);
                     // A server that says "now" and refuses again must not be asked in a tight loop.
                     let wait = wait.max(self.context.http.first_pause);
-                    let budget = self.limits.pause(&call.draw, &headers, wait);
+                    let budget = match self.limits.pause(&call.draw, limit, &headers, wait) {
+                        Paused::Records(later) if call.defers => return Err(Failure::Later(later)),
+                        Paused::Records(later) => later.budget,
+                        Paused::All(budget) => budget,
+                    };
                     tracing::debug!(
                         connection = self.name(),
                         request = call.what,
@@ -222,7 +235,7 @@ impl HttpConnection {
                         return Err(Failure::Error(ConnectorError::QuotaSpent {
                             connection: self.name().to_owned(),
                             what: call.what.to_owned(),
-                            budget: budget.to_owned(),
+                            budget,
                             wait,
                         }));
                     }
@@ -337,7 +350,7 @@ impl HttpConnection {
                 to: to.split('?').next().unwrap_or_default().to_owned(),
             }));
         }
-        let outcome = classify(&connector.errors, status, &received.body);
+        let (outcome, limit) = classify(&connector.errors, status, &received.body);
         let refusal = read_refusal(
             &connector.error_message,
             connector.envelope,
@@ -351,6 +364,7 @@ impl HttpConnection {
                 message,
                 asked,
                 headers: received.headers.clone(),
+                limit,
             },
             ErrorOutcome::Retry if status >= 500 && !call.repeatable => {
                 Next::Fail(Failure::Unknown(format!("{message} (status {status})")))
@@ -389,6 +403,7 @@ impl HttpConnection {
 
     fn denied(&self, call: &Call<'_>, denied: Denied) -> Failure {
         Failure::Error(match denied {
+            Denied::Later(later) => return Failure::Later(later),
             Denied::Cancelled => ConnectorError::Cancelled,
             Denied::Spent { budget, wait } => ConnectorError::QuotaSpent {
                 connection: self.name().to_owned(),
@@ -438,6 +453,12 @@ impl Failure {
                 what: what.to_owned(),
                 status,
                 message: refusal.message,
+            },
+            Failure::Later(Later { budget, wait, .. }) => ConnectorError::QuotaSpent {
+                connection: connection.to_owned(),
+                what: what.to_owned(),
+                budget,
+                wait,
             },
             Failure::Unknown(message) => ConnectorError::Unreachable {
                 connection: connection.to_owned(),

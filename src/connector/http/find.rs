@@ -212,6 +212,7 @@ impl Question<'_> {
             outgoing,
             writes: false,
             repeatable: true,
+            defers: false,
             keep: &[],
         })
     }

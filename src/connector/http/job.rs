@@ -3,7 +3,7 @@
 //! Every item has its own outcome: found by its position in the request where the system tells it, else by its key. An
 //! item that the results do not mention is unknown, never taken for written.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -149,6 +149,7 @@ impl HttpConnection {
             outgoing: &outgoing,
             writes: true,
             repeatable: request.is_repeatable(),
+            defers: true,
             keep: &keep,
         };
         let sent = self.exchange(&call, |answer| match job {
@@ -279,6 +280,24 @@ impl HttpConnection {
         }
     }
 
+    /// How long a record cannot be written because its own budget is spent; `None` if it can.
+    ///
+    /// # Errors
+    /// When the stream has no such operation, or a budget's template fails.
+    pub(in crate::connector) fn record_wait(
+        &self,
+        stream: usize,
+        operation: Operation,
+        key: &str,
+    ) -> Result<Option<Duration>, ConnectorError> {
+        let described = self.stream(stream)?;
+        let key = Value::text(key.to_owned());
+        let request = &self.many_of(described, operation)?.request;
+        let what = what(operation, described);
+        let draw = self.draw(request, &self.scope()?.with("key", &key), &what)?;
+        Ok(self.limits.later(&draw).map(|later| later.wait))
+    }
+
     async fn poll(&self, job: &Job, id: &str, what: &str) -> Result<Done<Value<'static>>, Failure> {
         let name = Value::Map(Map(vec![("id".into(), Value::text(id.to_owned()))]));
         let scope = self.scope().map_err(Failure::Error)?.with("job", &name);
@@ -292,6 +311,7 @@ impl HttpConnection {
             outgoing: &outgoing,
             writes: false,
             repeatable: true,
+            defers: false,
             keep: &[],
         };
         self.exchange(&call, |answer| {

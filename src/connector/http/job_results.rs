@@ -3,7 +3,7 @@
 //! A result belongs to the item at its position in the request where the system tells that, else to the item of its key.
 //! What no result mentions is unknown; what failed is judged by the connector's error rules, each item for itself.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
 
@@ -12,9 +12,12 @@ use super::classify::classify_item;
 use super::client::{Done, Failure};
 use super::error::refusal_of;
 use super::write::outcome_of;
-use crate::compile::compiled::{Job, Stream, WriteMany};
+use crate::compile::compiled::{ErrorOutcome, Job, Stream, WriteMany};
 use crate::connector::{ManyOutcome, Operation, PreparedMany, WriteOutcome};
 use crate::expression::{Path, Value};
+
+/// How long an item of a job waits that was refused for something passing: its result does not say.
+const ITEM_WAITS: Duration = Duration::from_secs(5);
 
 impl HttpConnection {
     /// The outcome of every item of a job that is done.
@@ -100,7 +103,7 @@ impl HttpConnection {
     }
 
     fn item_failure(&self, job: &Job, result: &Value<'_>, operation: Operation, status: u16) -> WriteOutcome {
-        let (outcome, refusal) = match self.connector() {
+        let ((outcome, limit), refusal) = match self.connector() {
             Ok(connector) => (
                 classify_item(&connector.errors, result),
                 refusal_of(&connector.error_message, connector.envelope, result).unwrap_or_default(),
@@ -111,6 +114,9 @@ impl HttpConnection {
                 };
             }
         };
+        if matches!(outcome, ErrorOutcome::Wait | ErrorOutcome::Retry) {
+            return outcome_of(Failure::Later(self.limits.later_of(limit, ITEM_WAITS)), operation);
+        }
         let mut refusal = refusal;
         if let Some(message) = first_text(&job.result.message, result) {
             refusal.message = message;
@@ -173,6 +179,9 @@ pub(super) fn of_all(failure: Failure, prepared: &PreparedMany) -> ManyOutcome {
         // Which of the items was refused is not said.
         Failure::Refused { refusal, .. } => ManyOutcome::Refused {
             message: refusal.message,
+        },
+        Failure::Later(later) => ManyOutcome::Refused {
+            message: format!("the budget `{}` of one of them is spent", later.budget),
         },
         Failure::Unknown(message) => ManyOutcome::Items(all_unknown(prepared, &message)),
         Failure::Error(error) => ManyOutcome::Items(all_unknown(prepared, &error.to_string())),

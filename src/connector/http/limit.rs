@@ -34,6 +34,8 @@ struct Budget {
     name: String,
     rate: Option<Rate>,
     at_once: Option<usize>,
+    /// How long a record whose part of it is spent waits within a run.
+    wait_at_most: Duration,
     headers: Headers,
 }
 
@@ -77,6 +79,28 @@ pub(super) enum Denied {
         /// How long.
         wait: Duration,
     },
+    /// The record's own budget is spent: others may go on.
+    Later(Later),
+}
+
+/// When a record whose own budget is spent may be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Later {
+    /// The budget's name.
+    pub(super) budget: String,
+    /// How long it stays spent.
+    pub(super) wait: Duration,
+    /// How long it is worth waiting within a run.
+    pub(super) at_most: Duration,
+}
+
+/// What became of budgets that a server said are spent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Paused {
+    /// A budget that others draw from, or the connection as a whole.
+    All(String),
+    /// Only budgets of single records.
+    Records(Later),
 }
 
 impl Draw {
@@ -115,6 +139,7 @@ impl Limits {
                 name: limit.name.clone(),
                 rate,
                 at_once,
+                wait_at_most: limit.wait_at_most,
                 headers: Headers::new(&limit.headers),
             });
         }
@@ -149,16 +174,20 @@ impl Limits {
         Draw(slots)
     }
 
-    /// Waits until a request may be sent.
+    /// Waits until a request may be sent. One that `defers` does not wait for the budget of a single record.
     ///
     /// # Errors
     /// [`Denied`]; nothing was taken then.
     pub(super) async fn acquire(
         self: &Arc<Self>,
         draw: &Draw,
+        defers: bool,
         patience: Duration,
         stop: &CancellationToken,
     ) -> Result<Grant, Denied> {
+        if let Some(later) = self.later(draw).filter(|_| defers) {
+            return Err(Denied::Later(later));
+        }
         let mut permits = Vec::new();
         for slot in &draw.0 {
             let Some(semaphore) = self.semaphore(slot) else {
@@ -173,6 +202,9 @@ impl Limits {
             permits.extend(permit.ok().map(|permit| (slot.budget, permit)));
         }
         while let Some((budget, wait)) = self.take(draw) {
+            if let Some(later) = self.later(draw).filter(|_| defers) {
+                return Err(Denied::Later(later));
+            }
             if wait > patience {
                 return Err(Denied::Spent {
                     budget: self.name(budget).to_owned(),
@@ -203,6 +235,40 @@ impl Limits {
         })
     }
 
+    /// The budgets of single records in a draw that are spent: the one that stays so for longest.
+    pub(super) fn later(&self, draw: &Draw) -> Option<Later> {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let spent = draw
+            .0
+            .iter()
+            .filter(|slot| slot.each.is_some())
+            .filter_map(|slot| {
+                let wait = state.windows.get_mut(slot)?.wait(now)?;
+                self.later_by(slot, wait)
+            });
+        spent.max_by_key(|later| later.wait)
+    }
+
+    fn later_by(&self, slot: &Slot, wait: Duration) -> Option<Later> {
+        let budget = self.budgets.get(slot.budget).filter(|_| slot.each.is_some())?;
+        Some(Later {
+            budget: budget.name.clone(),
+            wait,
+            at_most: budget.wait_at_most,
+        })
+    }
+
+    /// What a refused item of a shared request has to wait for.
+    pub(super) fn later_of(&self, budget: Option<usize>, wait: Duration) -> Later {
+        let budget = budget.and_then(|budget| self.budgets.get(budget));
+        Later {
+            budget: budget.map_or("requests", |budget| &budget.name).to_owned(),
+            wait,
+            at_most: budget.map_or(wait, |budget| budget.wait_at_most),
+        }
+    }
+
     /// Corrects the budgets of a request by its answer's headers.
     pub(super) fn observe(&self, draw: &Draw, headers: &HeaderMap) {
         let now = Instant::now();
@@ -228,36 +294,29 @@ impl Limits {
         }
     }
 
-    /// Pauses the budgets that made the server refuse: of those that the request used, the ones that the answer does
-    /// not show to have something left.
-    ///
-    /// Returns the name of one of them.
-    pub(super) fn pause(&self, draw: &Draw, headers: &HeaderMap, wait: Duration) -> &str {
+    /// Pauses the budgets that made the server refuse: the one that it named; else those of the request that the headers
+    /// show to be spent; else those that they do not show to have something left.
+    pub(super) fn pause(
+        &self,
+        draw: &Draw,
+        named: Option<usize>,
+        headers: &HeaderMap,
+        wait: Duration,
+    ) -> Paused {
         let now = Instant::now();
-        let named: Vec<&Slot> = draw
-            .0
-            .iter()
-            .filter(|slot| slot.budget < self.budgets.len())
-            .collect();
-        let innocent = |slot: &Slot| {
-            let said = self
-                .budgets
-                .get(slot.budget)
-                .map(|budget| budget.headers.read(headers));
-            said.and_then(|said| said.remaining)
-                .is_some_and(|remaining| remaining > 0)
-        };
-        let mut guilty: Vec<&Slot> = named.iter().copied().filter(|slot| !innocent(slot)).collect();
-        if guilty.is_empty() {
-            guilty = if named.is_empty() {
-                draw.0.iter().collect()
-            } else {
-                named
-            };
-        }
+        let guilty = self.guilty(draw, named, headers);
         let mut state = self.lock();
+        let mut later = None;
         for slot in &guilty {
             let budget = self.budgets.get(slot.budget);
+            if slot.each.is_some() {
+                later = self.later_by(slot, wait);
+                let shares = draw.0.iter().filter(|other| other.budget == slot.budget);
+                // Of several records in one request nobody says whose budget it was.
+                if shares.count() > 1 {
+                    continue;
+                }
+            }
             let window = state.window(slot, budget.and_then(|budget| budget.rate));
             window.pause(now, wait);
             if let Some(budget) = budget.filter(|_| slot.each.is_none()) {
@@ -269,7 +328,40 @@ impl Limits {
                 self.counters.set_quota(&budget.name, quota);
             }
         }
-        guilty.first().map_or("requests", |slot| self.name(slot.budget))
+        match (guilty.iter().find(|slot| slot.each.is_none()), later) {
+            (None, Some(later)) => Paused::Records(later),
+            (shared, _) => Paused::All(
+                shared
+                    .map_or("requests", |slot| self.name(slot.budget))
+                    .to_owned(),
+            ),
+        }
+    }
+
+    fn guilty<'d>(&self, draw: &'d Draw, named: Option<usize>, headers: &HeaderMap) -> Vec<&'d Slot> {
+        let known: Vec<&Slot> = draw
+            .0
+            .iter()
+            .filter(|slot| slot.budget < self.budgets.len())
+            .collect();
+        let left = |slot: &Slot| {
+            let said = self
+                .budgets
+                .get(slot.budget)
+                .map(|budget| budget.headers.read(headers));
+            said.and_then(|said| said.remaining)
+        };
+        let is_named = |slot: &&&Slot| Some(slot.budget) == named;
+        let is_spent = |slot: &&&Slot| left(slot) == Some(0);
+        let is_doubtful = |slot: &&&Slot| left(slot).is_none();
+        let first_of = |guilty: [Vec<&'d Slot>; 4]| guilty.into_iter().find(|slots| !slots.is_empty());
+        first_of([
+            known.iter().filter(is_named).copied().collect(),
+            known.iter().filter(is_spent).copied().collect(),
+            known.iter().filter(is_doubtful).copied().collect(),
+            known.clone(),
+        ])
+        .unwrap_or_else(|| draw.0.iter().collect())
     }
 
     /// When the headers say that a spent budget of the request is full again.
@@ -402,6 +494,7 @@ mod tests {
             rate: None,
             at_once,
             each: None,
+            wait_at_most: Duration::from_secs(30),
             headers,
         }
     }
@@ -438,14 +531,17 @@ mod tests {
         let limits = limits(&[None, None]);
         let answer = headers(&[("x-rate-limit-remaining", "500")]);
         assert_eq!(
-            limits.pause(&both(&limits), &answer, Duration::from_secs(30)),
-            "exports"
+            limits.pause(&both(&limits), None, &answer, Duration::from_secs(30)),
+            Paused::All("exports".to_owned())
         );
         let stop = CancellationToken::new();
         let account = limits.draw([(0, Each::Whole)]);
-        limits.acquire(&account, Duration::ZERO, &stop).await.unwrap();
+        limits
+            .acquire(&account, false, Duration::ZERO, &stop)
+            .await
+            .unwrap();
         let denied = limits
-            .acquire(&both(&limits), Duration::from_secs(1), &stop)
+            .acquire(&both(&limits), false, Duration::from_secs(1), &stop)
             .await
             .unwrap_err();
         assert!(matches!(denied, Denied::Spent { budget, .. } if budget == "exports"));
@@ -455,9 +551,9 @@ mod tests {
     async fn a_request_without_budgets_pauses_the_connection() {
         let limits = limits(&[None, None]);
         let free = limits.draw([]);
-        limits.pause(&free, &HeaderMap::new(), Duration::from_secs(30));
+        limits.pause(&free, None, &HeaderMap::new(), Duration::from_secs(30));
         let stop = CancellationToken::new();
-        let denied = limits.acquire(&both(&limits), Duration::ZERO, &stop).await;
+        let denied = limits.acquire(&both(&limits), false, Duration::ZERO, &stop).await;
         assert!(matches!(denied, Err(Denied::Spent { .. })));
     }
 
@@ -467,14 +563,14 @@ mod tests {
         let stop = CancellationToken::new();
         drop(
             limits
-                .acquire(&both(&limits), Duration::ZERO, &stop)
+                .acquire(&both(&limits), false, Duration::ZERO, &stop)
                 .await
                 .unwrap(),
         );
         for _ in 0..3 {
             assert!(
                 limits
-                    .acquire(&both(&limits), Duration::ZERO, &stop)
+                    .acquire(&both(&limits), false, Duration::ZERO, &stop)
                     .await
                     .is_err()
             );
@@ -497,11 +593,26 @@ mod tests {
         let limits = limits(&[Some("1 per minute"), None]);
         let stop = CancellationToken::new();
         let one = |key: &str| limits.draw([(0, Each::Value(key.to_owned()))]);
-        drop(limits.acquire(&one("a"), Duration::ZERO, &stop).await.unwrap());
-        drop(limits.acquire(&one("b"), Duration::ZERO, &stop).await.unwrap());
-        assert!(limits.acquire(&one("a"), Duration::ZERO, &stop).await.is_err());
+        drop(
+            limits
+                .acquire(&one("a"), false, Duration::ZERO, &stop)
+                .await
+                .unwrap(),
+        );
+        drop(
+            limits
+                .acquire(&one("b"), false, Duration::ZERO, &stop)
+                .await
+                .unwrap(),
+        );
+        assert!(
+            limits
+                .acquire(&one("a"), false, Duration::ZERO, &stop)
+                .await
+                .is_err()
+        );
         let none = limits.draw([(0, Each::Nothing)]);
-        drop(limits.acquire(&none, Duration::ZERO, &stop).await.unwrap());
+        drop(limits.acquire(&none, false, Duration::ZERO, &stop).await.unwrap());
     }
 
     #[tokio::test]
@@ -509,11 +620,11 @@ mod tests {
         let limits = limits(&[None, None]);
         let stop = CancellationToken::new();
         let mut first = limits
-            .acquire(&both(&limits), Duration::ZERO, &stop)
+            .acquire(&both(&limits), false, Duration::ZERO, &stop)
             .await
             .unwrap();
         let second = limits
-            .acquire(&both(&limits), Duration::ZERO, &stop)
+            .acquire(&both(&limits), false, Duration::ZERO, &stop)
             .await
             .unwrap();
         let (third, ()) = tokio::join!(limits.acquire_owned_for_test(&stop), async { stop.cancel() });
@@ -522,16 +633,72 @@ mod tests {
         first.answered(&[]);
         drop(
             limits
-                .acquire(&both(&limits), Duration::ZERO, &stop)
+                .acquire(&both(&limits), false, Duration::ZERO, &stop)
                 .await
                 .unwrap(),
         );
         drop(second);
     }
 
+    /// One budget for all and one for each record, of which the headers say something.
+    fn of_records() -> Arc<Limits> {
+        let records = LimitHeaders {
+            pairs: names(&["x-record"]),
+            ..LimitHeaders::default()
+        };
+        let account = LimitHeaders {
+            pairs: names(&["x-account"]),
+            ..LimitHeaders::default()
+        };
+        let limits = [limit("account", None, account), limit("record", None, records)];
+        let rates = vec![None, Some("1 per minute".to_owned())];
+        Arc::new(Limits::new(&limits, rates, 1.0, Arc::default()).unwrap())
+    }
+
+    fn of_record(limits: &Limits, key: &str) -> Draw {
+        limits.draw([(0, Each::Whole), (1, Each::Value(key.to_owned()))])
+    }
+
+    #[tokio::test]
+    async fn a_write_does_not_wait_for_the_budget_of_its_record() {
+        let limits = of_records();
+        let stop = CancellationToken::new();
+        let (a, b) = (of_record(&limits, "a"), of_record(&limits, "b"));
+        drop(limits.acquire(&a, true, Duration::ZERO, &stop).await.unwrap());
+        let denied = limits.acquire(&a, true, Duration::from_secs(600), &stop).await;
+        assert!(matches!(denied, Err(Denied::Later(later)) if later.budget == "record"));
+        drop(limits.acquire(&b, true, Duration::ZERO, &stop).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_refusal_for_one_record_pauses_that_record_alone() {
+        let stop = CancellationToken::new();
+        let told = headers(&[("x-record", "total=30; remaining=0; resets=60")]);
+        for (named, headers) in [(None, &told), (Some(1), &HeaderMap::new())] {
+            let limits = of_records();
+            let (a, b) = (of_record(&limits, "a"), of_record(&limits, "b"));
+            let paused = limits.pause(&a, named, headers, Duration::from_secs(60));
+            assert!(matches!(paused, Paused::Records(later) if later.budget == "record"));
+            assert!(limits.acquire(&a, true, Duration::ZERO, &stop).await.is_err());
+            drop(limits.acquire(&b, true, Duration::ZERO, &stop).await.unwrap());
+        }
+        // Of two records in one request nobody knows which it was.
+        let limits = of_records();
+        let mut both = of_record(&limits, "a");
+        both.add(of_record(&limits, "b"));
+        let paused = limits.pause(&both, Some(1), &HeaderMap::new(), Duration::from_secs(60));
+        assert!(matches!(paused, Paused::Records(_)));
+        drop(
+            limits
+                .acquire(&of_record(&limits, "a"), true, Duration::ZERO, &stop)
+                .await
+                .unwrap(),
+        );
+    }
+
     impl Limits {
         async fn acquire_owned_for_test(self: &Arc<Self>, stop: &CancellationToken) -> Result<Grant, Denied> {
-            self.acquire(&both(self), Duration::ZERO, stop).await
+            self.acquire(&both(self), false, Duration::ZERO, stop).await
         }
     }
 }

@@ -160,6 +160,7 @@ impl HttpConnection {
             outgoing: &outgoing,
             writes: false,
             repeatable: true,
+            defers: false,
             keep: &[],
         };
         let sent = self.exchange(&call, |_| Ok(())).await;

@@ -306,6 +306,7 @@ impl<'r> Listing<'r> {
             outgoing,
             writes: false,
             repeatable: true,
+            defers: false,
             keep: &[],
         };
         let done = self

@@ -114,6 +114,7 @@ impl HttpConnection {
             outgoing: &outgoing,
             writes: true,
             repeatable: prepared.is_repeatable(),
+            defers: true,
             keep: &[],
         };
         let reader = RecordReader::new(self, stream, &write.request, &[], &what)?;
@@ -297,6 +298,11 @@ pub(super) fn outcome_of(failure: Failure, operation: Operation) -> WriteOutcome
     match failure {
         Failure::Error(error) => WriteOutcome::Stopped(error),
         Failure::Unknown(message) => WriteOutcome::Unknown { message },
+        Failure::Later(later) => WriteOutcome::Later {
+            budget: later.budget,
+            wait: later.wait,
+            at_most: later.at_most,
+        },
         Failure::Refused {
             outcome,
             status,

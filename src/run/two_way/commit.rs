@@ -90,6 +90,9 @@ impl<'c> Commit<'c> {
         } = effect.planned;
         pair.unfinished |= effect.unfinished;
         pair.raced |= effect.raced;
+        if effect.raced {
+            pair.deferred = effect.deferred;
+        }
         pair.lost |= !effect.open.is_empty();
         let written = !effect.unfinished && !effect.raced && decision.writes();
         if written {
@@ -323,23 +326,17 @@ impl<'c> Commit<'c> {
             let Some(item) = pair.sides[pair.from].as_ref().and_then(|side| side.item.as_ref()) else {
                 continue;
             };
-            effects.push(Effect {
-                planned: Planned {
-                    item: head_of(item),
-                    decision,
-                    pair: Some(Box::new(PairPlan {
-                        intent: None,
-                        winner: pair.notes.winner,
-                        remarks: pair.notes.remarks.clone(),
-                    })),
-                },
-                writes: Vec::new(),
-                target: None,
-                unfinished: pair.unfinished,
-                open: Vec::new(),
-                returned: None,
-                raced: false,
+            let mut effect = Effect::new(Planned {
+                item: head_of(item),
+                decision,
+                pair: Some(Box::new(PairPlan {
+                    intent: None,
+                    winner: pair.notes.winner,
+                    remarks: pair.notes.remarks.clone(),
+                })),
             });
+            effect.unfinished = pair.unfinished;
+            effects.push(effect);
         }
         let to = self.from.other();
         let rest = Loaded {

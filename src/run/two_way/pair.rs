@@ -97,8 +97,10 @@ pub(super) struct Pair {
     pub(super) baseline: Option<PairBaseline>,
     /// Keys that fallbacks stand for, by the side that lacks them, with the row.
     pub(super) unresolved: Vec<(Side, usize)>,
-    /// A write lost a race.
+    /// A write lost a race, or waited.
     pub(super) raced: bool,
+    /// What the queue is told where it waited for the budget of its record.
+    pub(super) deferred: Option<Reject>,
     /// The answer of a write was lost: it is settled before the run ends.
     pub(super) lost: bool,
     /// A write was not made because the run ends.
@@ -133,6 +135,7 @@ impl Pair {
             baseline: None,
             unresolved: Vec::new(),
             raced: false,
+            deferred: None,
             lost: false,
             unfinished: false,
         }
@@ -161,6 +164,10 @@ impl Pair {
     pub(super) fn give_up(&mut self, rounds: usize) {
         self.raced = false;
         self.plan = PerSide::default();
+        if let Some(reject) = self.deferred.take() {
+            self.queued = Some(Decision::Waiting(reject));
+            return;
+        }
         self.queued = Some(Decision::Rejected(Reject::new(
             "sink",
             "conflict",

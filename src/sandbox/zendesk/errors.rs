@@ -97,6 +97,16 @@ pub(crate) fn too_many_values() -> Response {
     )
 }
 
+/// One ticket was changed too often.
+pub(crate) fn ticket_update_limit(retry_after: u64) -> Response {
+    plain(
+        429,
+        "TicketUpdateLimit",
+        "Ticket update limit: this ticket was updated too often, please try again later",
+    )
+    .header("retry-after", retry_after.max(1))
+}
+
 /// The bodies that come with a 429, of which the vendor has several.
 pub(crate) fn rate_limited(kind: usize, retry_after: u64, subject: &str) -> Response {
     let response = match kind % 4 {

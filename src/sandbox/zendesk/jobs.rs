@@ -72,7 +72,8 @@ impl Zendesk {
             .enumerate()
             .map(|(index, fields)| {
                 let id = fields.get("id").and_then(Value::as_u64).unwrap_or_default();
-                match self.update(id, fields) {
+                let counted = self.count_item(id);
+                match counted.and_then(|()| self.update(id, fields)) {
                     Ok(_) => {
                         self.fire(Moment::After, id);
                         json!({ "index": index, "id": id, "action": "update", "status": "Updated", "success": true })

@@ -72,6 +72,8 @@ struct Settings {
     export_limit: u32,
     /// Ticket updates per minute.
     update_limit: u32,
+    /// Updates of one ticket in ten minutes.
+    ticket_update_limit: u32,
     /// Spell limit headers as in 2023: `zendesk-rate-limit-...`, `rate-limit-...`.
     old_header_spelling: bool,
     /// Hold back the last changes from ticket exports.
@@ -92,6 +94,7 @@ impl Default for Settings {
             account_limit: 700,
             export_limit: 10,
             update_limit: 100,
+            ticket_update_limit: 30,
             old_header_spelling: false,
             hold_last_minute: true,
             export_lag_seconds: 60,
@@ -101,6 +104,9 @@ impl Default for Settings {
         }
     }
 }
+
+/// The budget of a single ticket, by its name in headers.
+const TICKET_UPDATES: &str = "per-ticket-updates";
 
 impl Zendesk {
     /// The connector that this stands in for.
@@ -197,9 +203,9 @@ impl Zendesk {
                     MINUTE,
                 ),
                 (
-                    "per-ticket-updates",
-                    format!("per-ticket-updates/{id}"),
-                    30,
+                    TICKET_UPDATES,
+                    format!("{TICKET_UPDATES}/{id}"),
+                    self.settings.ticket_update_limit,
                     MINUTE * 10,
                 ),
             ],
@@ -266,10 +272,25 @@ impl Zendesk {
         }
     }
 
+    /// Counts an update of a ticket that comes as an item of a bulk request.
+    fn count_item(&mut self, id: u64) -> Result<(), Box<Response>> {
+        let key = format!("{TICKET_UPDATES}/{id}");
+        let budget = self
+            .limits
+            .take(&key, self.settings.ticket_update_limit, MINUTE * 10);
+        match budget.allowed {
+            true => Ok(()),
+            false => Err(Box::new(errors::ticket_update_limit(budget.resets))),
+        }
+    }
+
     /// A refusal of a request too many, in the next of the vendor's shapes.
     fn refuse(&mut self, budget: Budget, name: &str) -> Response {
         let kind = self.settings.refusal_body.unwrap_or(self.refusals);
         self.refusals += 1;
+        if name == TICKET_UPDATES {
+            return errors::ticket_update_limit(budget.resets);
+        }
         let subject = if name == "incremental-exports" {
             "incremental export"
         } else {

@@ -89,6 +89,7 @@ fn find(by: &str, request: Request, at_most: usize) -> Find {
 
 fn limit(name: &str) -> Limit {
     Limit {
+        wait_at_most: Duration::from_secs(30),
         name: name.to_owned(),
         rate: None,
         at_once: None,

@@ -89,6 +89,7 @@ async fn outcome_on(
 
 fn with_rules(mut connector: HttpConnector) -> HttpConnector {
     let rule = |status, body: &[(&str, &str)], outcome| ErrorRule {
+        limit: None,
         statuses: vec![(status, status)],
         body: body
             .iter()
