@@ -1,5 +1,6 @@
 //! What a connection is given from outside: cancellation, counters, bounds of its HTTP client.
 
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,9 +8,21 @@ use tokio_util::sync::CancellationToken;
 
 use crate::telemetry::{Redact, Telemetry};
 
+/// What a connection has found out about its account and remembers between runs: whether the account takes the
+/// parameters by which changes of a stream are read.
+pub trait Memory: Debug + Send + Sync {
+    /// What was noted of a stream, while it is believed.
+    fn takes_changes(&self, stream: &str) -> Option<bool>;
+
+    /// Notes it, to be believed for some time.
+    fn note_changes(&self, stream: &str, is_taken: bool, believed_for: Duration);
+}
+
 /// What a connection is given from outside.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectionContext {
+    /// What it remembers between runs; without it every process asks anew.
+    pub memory: Option<Arc<dyn Memory>>,
     /// Once cancelled, waits end and no request is sent; those in flight may finish.
     pub stop: CancellationToken,
     /// Once cancelled, requests in flight end too.

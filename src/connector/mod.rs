@@ -15,7 +15,7 @@ mod write;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use context::{ConnectionContext, HttpOptions};
+pub use context::{ConnectionContext, HttpOptions, Memory};
 pub use cursor::Cursor;
 pub use error::{ConnectorError, Stop};
 pub use reader::{Page, ReadRequest, Reader};

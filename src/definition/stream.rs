@@ -166,8 +166,15 @@ pub struct TimeChanges {
     /// Where a record that was never changed has no such time: the key that grows, by which new records are read as
     /// well. Default: every record has the time.
     pub new: Option<ShortOrLong<GrowingKey>>,
-    /// How changes are read where the account refuses `query`; each run asks once. Default: the run ends.
+    /// How changes are read where the account refuses `query`: it is asked once, and what it says is remembered. Default:
+    /// the run ends.
     pub otherwise: Option<OtherwiseChanges>,
+    /// With `otherwise`: how long what the account said is believed. It is asked at once where it refuses what it took
+    /// before. Default: `1d`.
+    pub ask_every: Option<DurationText>,
+    /// With `new`: how often the whole stream is read all the same, because what is gone is only noticed by its absence.
+    /// Default: never.
+    pub whole_every: Option<DurationText>,
 }
 
 choice! {

@@ -101,9 +101,7 @@ impl Context {
 
     /// What identifies the account behind a connection, for claims that pipelines share: its connector and settings.
     pub(crate) fn account(&self, connection: ConnectionId) -> String {
-        let connection = &self.pipeline.connections[connection];
-        let settings = blake3::hash(connection.settings.to_json().as_bytes()).to_hex();
-        format!("{}:{settings}", connection.connector_name)
+        account_of(&self.pipeline, connection)
     }
 
     /// The targets of a flow's rows, shared by its baselines.
@@ -123,4 +121,11 @@ impl Context {
             false => Ok(()),
         }
     }
+}
+
+/// What identifies the account behind a connection: its connector and settings.
+pub(crate) fn account_of(pipeline: &Pipeline, connection: ConnectionId) -> String {
+    let connection = &pipeline.connections[connection];
+    let settings = blake3::hash(connection.settings.to_json().as_bytes()).to_hex();
+    format!("{}:{settings}", connection.connector_name)
 }

@@ -18,6 +18,7 @@ mod gather;
 mod guard;
 mod load;
 mod matching;
+mod memory;
 mod mirror;
 mod one_per;
 mod options;
@@ -58,8 +59,9 @@ use crate::mapping::privacy::Redactor;
 use crate::snapshot::{Closing, Configuration, CursorMove, FlowCounts, Opening, RunWriter};
 use crate::state::{Digester, Holder, QueueFilter, RunEnd, RunStart, SqliteState, State};
 use crate::telemetry::Telemetry;
-use context::{Context, Searched};
+use context::{Context, Searched, account_of};
 use flow::FlowRun;
+use memory::AccountMemory;
 use shared::SharedReads;
 use stop::Stop;
 use two_way::TwoWayRun;
@@ -225,6 +227,10 @@ fn open(
             stop_now: cancellation.now().clone(),
             telemetry: Arc::clone(&telemetry),
             run: run.to_string(),
+            memory: Some(Arc::new(AccountMemory {
+                state: Arc::clone(&state),
+                account: account_of(&pipeline, id),
+            })),
             ..ConnectionContext::default()
         };
         connections.push(Connection::open(Arc::clone(&pipeline), id, context)?);

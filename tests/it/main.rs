@@ -11,6 +11,7 @@
 
 mod asking;
 mod bulk;
+mod changes;
 mod children;
 mod commands;
 mod connectors;

@@ -397,6 +397,10 @@ pub struct List {
     pub new: Option<Changes>,
     /// How to read changes where the account refuses the parameters of `changes`.
     pub otherwise: Option<Changes>,
+    /// How long it is believed what the account said about that.
+    pub ask_every: Duration,
+    /// How often everything is read although changes could be.
+    pub whole_every: Option<Duration>,
     /// Side-loaded records that are joined to the page's records.
     pub joins: Vec<SideLoad>,
 }

@@ -16,6 +16,19 @@ use crate::definition::{
 use crate::diagnostic::Code;
 use crate::expression::Template;
 
+/// What `time` says beside itself.
+#[derive(Default)]
+pub(super) struct BesideTime {
+    /// How new records are read as well.
+    pub(super) new: Option<Changes>,
+    /// How changes are read where the account refuses the time.
+    pub(super) otherwise: Option<Changes>,
+    /// How long it is believed what the account said.
+    pub(super) ask_every: Option<Duration>,
+    /// How often everything is read.
+    pub(super) whole_every: Option<Duration>,
+}
+
 impl ConnectorChecks<'_, '_> {
     /// Compiles `changes`; `at` is the stream's place, `pages` its compiled paging.
     pub(super) fn changes(
@@ -86,11 +99,35 @@ impl ConnectorChecks<'_, '_> {
         stream: &Stream,
         pages: Option<&Pages>,
         view: &RecordView,
-    ) -> Option<(Option<Changes>, Option<Changes>)> {
+    ) -> Option<BesideTime> {
         let Some(definition::Changes::Time(time)) = &stream.changes else {
-            return Some((None, None));
+            return Some(BesideTime::default());
         };
         let at = at.key("changes").key("time");
+        let words = [
+            (
+                "ask_every",
+                time.ask_every.is_some(),
+                "otherwise",
+                time.otherwise.is_some(),
+            ),
+            (
+                "whole_every",
+                time.whole_every.is_some(),
+                "new",
+                time.new.is_some(),
+            ),
+        ];
+        for (word, is_written, needed, is_there) in words {
+            if is_written && !is_there {
+                self.checks.error(Code::WrongChanges, &at.key(word), |report| {
+                    report
+                        .message(format!("`{word}` has no effect without `{needed}`"))
+                        .at_key()
+                        .hint(format!("write `{needed}` too, or leave `{word}` out"))
+                });
+            }
+        }
         let new = time
             .new
             .as_ref()
@@ -99,7 +136,12 @@ impl ConnectorChecks<'_, '_> {
             OtherwiseChanges::Scan => Some(Changes::Scan { except: Vec::new() }),
             OtherwiseChanges::ScanExcept(scan) => self.scan(&at.key("otherwise").key("scan"), scan, view),
         });
-        Some((whole(new)?, whole(otherwise)?))
+        Some(BesideTime {
+            new: whole(new)?,
+            otherwise: whole(otherwise)?,
+            ask_every: time.ask_every.as_ref().map(|time| time.duration()),
+            whole_every: time.whole_every.as_ref().map(|time| time.duration()),
+        })
     }
 
     fn token(

@@ -1,5 +1,7 @@
 //! A stream: its records, how it is read and found, and what can be written.
 
+use std::time::Duration;
+
 use indexmap::IndexMap;
 
 use super::ConnectorChecks;
@@ -106,6 +108,9 @@ pub(in crate::compile) fn stream_facts(
             .collect(),
     }
 }
+
+/// How long it is believed by which way an account lets its changes be read.
+const ASKED_EVERY: Duration = Duration::from_secs(24 * 3600);
 
 impl ConnectorChecks<'_, '_> {
     /// Compiles a stream; `None` where something in it is wrong.
@@ -287,13 +292,15 @@ impl ConnectorChecks<'_, '_> {
         let mut request = request?;
         request.records = records?;
         request.gone_is_none = matches!(list.on_gone, Some(OnGone::None));
-        let (new, otherwise) = beside?;
+        let beside = beside?;
         Some(List {
             request,
             pages: pages?,
             changes: changes?,
-            new,
-            otherwise,
+            new: beside.new,
+            otherwise: beside.otherwise,
+            ask_every: beside.ask_every.unwrap_or(ASKED_EVERY),
+            whole_every: beside.whole_every,
             joins: joins?,
         })
     }

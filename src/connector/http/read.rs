@@ -71,14 +71,37 @@ impl HttpConnection {
         }
         let what = format!("list `{}`", described.name);
         let changes = self.changes_of(stream, list, &what).await?;
+        match self
+            .read_listed(described, list, changes, &request, &what, pages)
+            .await
+        {
+            Err(End::Failed(error)) => {
+                let otherwise = self.changes_refused(stream, list, changes, error, &what).await?;
+                self.read_listed(described, list, otherwise, &request, &what, pages)
+                    .await
+            }
+            read => read,
+        }
+    }
+
+    /// Reads what changed, in one of the ways.
+    async fn read_listed(
+        &self,
+        described: &Stream,
+        list: &List,
+        changes: &Changes,
+        request: &ReadRequest,
+        what: &str,
+        pages: &Pages,
+    ) -> Result<(), End> {
         if let (Changes::Time { .. }, Some(new)) = (changes, &list.new) {
             return self
-                .read_changed_and_new(described, list, new, &request, &what, pages)
+                .read_changed_and_new(described, list, new, request, what, pages)
                 .await;
         }
-        let mut listing = Listing::new(self, described, (list, changes), &request, None, &what)?;
+        let mut listing = Listing::new(self, described, (list, changes), request, None, what)?;
         while let Some(page) = listing.next().await? {
-            pages.send(Ok(page)).await.map_err(|_| End::Unwanted)?;
+            send(pages, page).await?;
         }
         Ok(())
     }

@@ -6,6 +6,7 @@
 //! links, baselines, queue and cursor. A side is never assumed to equal its baseline, and the second pass starts when the
 //! first one's writes are committed.
 
+mod absent;
 mod commit;
 mod gather;
 mod judge;
@@ -32,6 +33,7 @@ use crate::compile::compiled::{Allowance, Flow, Guard, OnPairDeleted, PerSide, S
 use crate::connector::ReadRequest;
 use crate::expression::Record;
 use crate::state::{QueueItem, key_in_queue};
+use absent::Seen;
 use commit::Commit;
 use gather::Gatherer;
 use judge::Judge;
@@ -60,6 +62,8 @@ pub(crate) struct TwoWayRun {
     alone: PerSide<bool>,
     /// Records of each side of which a write's answer was lost in this run.
     lost: PerSide<Vec<String>>,
+    /// What the pass that is under way has shown.
+    seen: Option<Seen>,
 }
 
 impl TwoWayRun {
@@ -95,6 +99,7 @@ impl TwoWayRun {
             batches: 0,
             alone: PerSide::default(),
             lost: PerSide::default(),
+            seen: None,
         }
     }
 
@@ -177,7 +182,14 @@ impl TwoWayRun {
             }
             feed = Feed::spool(spool.reader()?);
         }
-        self.drive(feed, side, &Retried::default()).await
+        let before = read_request(&self.context, self.way().to[side.other()])?.cursor;
+        let looks_for_absent = !self.context.options.dry_run && self.context.options.limit.is_none();
+        self.seen = looks_for_absent.then(Seen::default);
+        self.drive(feed, side, &Retried::default()).await?;
+        match self.seen.take() {
+            Some(seen) => self.note_absent(side, seen, before.as_ref()).await,
+            None => Ok(()),
+        }
     }
 
     /// The guard of a pass. What may delete and says nothing about it may not delete anything.
@@ -351,6 +363,14 @@ impl TwoWayRun {
         while let Some(sifted) = batches.try_next().await? {
             context.may_go_on()?;
             self.batches = self.batches.max(sifted.batch.head.number);
+            if let Some(seen) = &mut self.seen {
+                seen.batch(
+                    &sifted,
+                    &context
+                        .stream(self.context.pipeline.two_way[self.id].streams[side])
+                        .key,
+                );
+            }
             self.work(sifted, side, retried).await?;
             let summary = &self.summaries[side.other()];
             check_rejects(&self.leaving(side).rejects.allow, summary, false)?;

@@ -64,6 +64,8 @@ fn list() -> List {
         changes: Changes::Scan { except: Vec::new() },
         new: None,
         otherwise: None,
+        ask_every: Duration::from_secs(86_400),
+        whole_every: None,
         joins: Vec::new(),
     }
 }
