@@ -86,8 +86,10 @@ pub(crate) async fn run(context: &Arc<Context>, id: FlowId, summary: &mut FlowSu
         );
         summary.read += batch.written + batch.others.len() as u64;
         if let Some(sink) = &mut sink {
-            tokio::task::block_in_place(|| sink.append(&batch.columns))?;
-            journal(context, id, &batch)?;
+            tokio::task::block_in_place(|| {
+                sink.append(&batch.columns)?;
+                journal(context, id, &batch)
+            })?;
         }
         summary.created += batch.written;
         for other in &batch.others {

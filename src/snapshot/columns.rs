@@ -168,7 +168,8 @@ impl ColumnBatch {
 /// One column.
 #[derive(Debug)]
 enum ColumnBuilder {
-    Text(StringBuilder),
+    /// In blocks, which need not be copied to grow.
+    Text(TextViews),
     Value(StringBuilder),
     /// Often the record whole.
     Json(TextViews),
@@ -185,7 +186,7 @@ type Misfit = (&'static str, &'static str);
 impl ColumnBuilder {
     fn new(kind: Kind, rows: usize) -> ColumnBuilder {
         match kind {
-            Kind::Text | Kind::Texts => ColumnBuilder::Text(StringBuilder::new()),
+            Kind::Text | Kind::Texts => ColumnBuilder::Text(TextViews::with_capacity(rows)),
             Kind::Value => ColumnBuilder::Value(StringBuilder::new()),
             Kind::Json => ColumnBuilder::Json(TextViews::with_capacity(rows)),
             Kind::Decimal => ColumnBuilder::Decimal(StringBuilder::new()),
@@ -202,12 +203,12 @@ impl ColumnBuilder {
             return Ok(());
         }
         match (self, value) {
-            (ColumnBuilder::Text(builder), Value::Text(text)) => push(builder, text)?,
-            (ColumnBuilder::Json(builder), Value::Text(text)) => push_view(builder, text)?,
-            (ColumnBuilder::Text(builder) | ColumnBuilder::Decimal(builder), Value::Number(number)) => {
-                push(builder, number.digits())?;
+            (ColumnBuilder::Text(builder) | ColumnBuilder::Json(builder), Value::Text(text)) => {
+                push_view(builder, text)?;
             }
-            (ColumnBuilder::Text(builder), Value::Time(time)) => push(builder, &time.to_string())?,
+            (ColumnBuilder::Text(builder), Value::Number(number)) => push_view(builder, number.digits())?,
+            (ColumnBuilder::Decimal(builder), Value::Number(number)) => push(builder, number.digits())?,
+            (ColumnBuilder::Text(builder), Value::Time(time)) => push_view(builder, &time.to_string())?,
             (ColumnBuilder::Text(_), other) => return Err(("text", kind_of(other))),
             (ColumnBuilder::Decimal(_), other) => return Err(("a number", kind_of(other))),
             (ColumnBuilder::Value(builder), other) => push(builder, json_text(other, scratch)?)?,
@@ -241,10 +242,8 @@ impl ColumnBuilder {
 
     fn append_null(&mut self) {
         match self {
-            ColumnBuilder::Text(builder)
-            | ColumnBuilder::Value(builder)
-            | ColumnBuilder::Decimal(builder) => builder.append_null(),
-            ColumnBuilder::Json(builder) => builder.append_null(),
+            ColumnBuilder::Value(builder) | ColumnBuilder::Decimal(builder) => builder.append_null(),
+            ColumnBuilder::Text(builder) | ColumnBuilder::Json(builder) => builder.append_null(),
             ColumnBuilder::Integer(builder) => builder.append_null(),
             ColumnBuilder::Boolean(builder) => builder.append_null(),
             ColumnBuilder::Time(builder) => builder.append_null(),
@@ -255,10 +254,8 @@ impl ColumnBuilder {
     fn len(&self) -> usize {
         use arrow::array::ArrayBuilder;
         match self {
-            ColumnBuilder::Text(builder)
-            | ColumnBuilder::Value(builder)
-            | ColumnBuilder::Decimal(builder) => builder.len(),
-            ColumnBuilder::Json(builder) => builder.len(),
+            ColumnBuilder::Value(builder) | ColumnBuilder::Decimal(builder) => builder.len(),
+            ColumnBuilder::Text(builder) | ColumnBuilder::Json(builder) => builder.len(),
             ColumnBuilder::Integer(builder) => builder.len(),
             ColumnBuilder::Boolean(builder) => builder.len(),
             ColumnBuilder::Time(builder) => builder.len(),
@@ -268,10 +265,8 @@ impl ColumnBuilder {
 
     fn finish(&mut self) -> ArrayRef {
         match self {
-            ColumnBuilder::Text(builder)
-            | ColumnBuilder::Value(builder)
-            | ColumnBuilder::Decimal(builder) => Arc::new(builder.finish()),
-            ColumnBuilder::Json(builder) => builder.finish(),
+            ColumnBuilder::Value(builder) | ColumnBuilder::Decimal(builder) => Arc::new(builder.finish()),
+            ColumnBuilder::Text(builder) | ColumnBuilder::Json(builder) => builder.finish(),
             ColumnBuilder::Integer(builder) => Arc::new(builder.finish()),
             ColumnBuilder::Boolean(builder) => Arc::new(builder.finish()),
             ColumnBuilder::Time(builder) => Arc::new(builder.finish()),

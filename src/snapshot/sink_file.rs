@@ -206,7 +206,7 @@ impl TextRows {
             return None;
         }
         Some(match self.kinds.get(column)? {
-            Kind::Text | Kind::Texts => (array.as_string::<i32>().value(row).into(), true),
+            Kind::Text | Kind::Texts => (array.as_string_view().value(row).into(), true),
             Kind::Value | Kind::Decimal => (array.as_string::<i32>().value(row).into(), false),
             Kind::Json => (array.as_string_view().value(row).into(), false),
             Kind::Integer | Kind::SmallInteger => (

@@ -1,32 +1,26 @@
 //! [`Encoder`]: record batches to a Parquet file, columns compressed in parallel, memory bounded.
 //!
-//! Compression is most of the work of a run that moves text. A row group is cut into its columns, each a task for a
-//! small pool of threads; finished row groups are appended in order. At most [`GROUPS_AT_ONCE`] row groups are under
-//! way, so memory follows the row group's size and not the file's. How a column is encoded is decided from the first
-//! row group: a dictionary only where values repeat, statistics only where they are short.
+//! Compression is most of the work of a run that moves text. Each column of a row group is encoded as its batches come,
+//! by whichever thread of a small pool is free ([`pool::Pool`]), so that a batch is still in a core's cache when it is
+//! encoded, and what is kept of a row group is compressed. Row groups are appended in order. Batches that wait for a
+//! thread are bounded by [`WAITING_BYTES`] a thread, so memory does not follow the file's size. How a column is encoded
+//! is decided from the first rows ([`properties`]): a dictionary only where values repeat, statistics only where they are
+//! short.
 
+mod groups;
 mod pool;
 mod properties;
 
-use std::collections::VecDeque;
 use std::io::Write;
-use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
-use arrow::datatypes::{DataType, SchemaRef};
-use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory};
-use parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata};
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use parquet::errors::ParquetError;
-use parquet::file::writer::SerializedFileWriter;
 
-use self::pool::{Done, Pool, Task, broken};
-use self::properties::properties;
+use self::groups::{Groups, WAITING_BYTES};
+use self::pool::broken;
+use self::properties::{SAMPLE, properties};
 use super::views::slice_bytes;
-
-/// Row groups that may be under way at once.
-const GROUPS_AT_ONCE: usize = 2;
-/// A row group never has more rows.
-const ROWS_AT_MOST: usize = 1 << 20;
 
 /// How a file is written.
 #[derive(Clone, Debug)]
@@ -46,17 +40,17 @@ pub(crate) struct EncoderOptions {
 pub(crate) struct Encoder<W: Write + Send> {
     schema: SchemaRef,
     options: EncoderOptions,
-    pending: Vec<RecordBatch>,
-    pending_bytes: usize,
-    pending_rows: usize,
     rows: u64,
     state: State<W>,
 }
 
 enum State<W: Write + Send> {
-    /// Nothing was encoded yet.
-    New(W),
-    Open(Box<Open<W>>),
+    /// Nothing was encoded yet: the first rows decide how that is done.
+    New {
+        out: W,
+        first: First,
+    },
+    Open(Box<Groups<W>>),
     /// An error was returned; the file cannot be completed.
     Broken,
 }
@@ -64,227 +58,105 @@ enum State<W: Write + Send> {
 impl<W: Write + Send> std::fmt::Debug for State<W> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(match self {
-            State::New(_) => "New",
+            State::New { .. } => "New",
             State::Open(_) => "Open",
             State::Broken => "Broken",
         })
     }
 }
 
-struct Open<W: Write + Send> {
-    writer: SerializedFileWriter<W>,
-    factory: ArrowRowGroupWriterFactory,
-    pool: Option<Pool>,
-    under_way: VecDeque<Group>,
-    /// The number of the first group of `under_way`.
-    first: usize,
-}
-
-/// A row group whose columns are being encoded.
-struct Group {
-    chunks: Vec<Option<ArrowColumnChunk>>,
+/// Batches by which is decided how columns are encoded.
+#[derive(Default)]
+struct First {
+    batches: Vec<RecordBatch>,
+    rows: usize,
+    bytes: usize,
 }
 
 impl<W: Write + Send> Encoder<W> {
     pub(crate) fn new(out: W, schema: SchemaRef, options: EncoderOptions) -> Encoder<W> {
+        let first = First::default();
         Encoder {
             schema,
             options,
-            pending: Vec::new(),
-            pending_bytes: 0,
-            pending_rows: 0,
             rows: 0,
-            state: State::New(out),
+            state: State::New { out, first },
         }
     }
 
     /// Adds rows, whose columns must be the file's; a text column may come as views.
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<(), ParquetError> {
-        let mut offset = 0;
-        while offset < batch.num_rows() {
-            let length = (batch.num_rows() - offset).min(ROWS_AT_MOST - self.pending_rows);
-            let slice = batch.slice(offset, length);
-            offset += length;
-            self.pending_bytes += slice.columns().iter().map(slice_bytes).sum::<usize>();
-            self.pending_rows += length;
-            self.pending.push(slice);
-            if self.pending_bytes >= self.options.row_group_bytes || self.pending_rows >= ROWS_AT_MOST {
-                self.flush()?;
-            }
+        if batch.num_rows() == 0 {
+            return Ok(());
         }
+        if let State::New { first, .. } = &mut self.state {
+            first.rows += batch.num_rows();
+            first.bytes += batch.columns().iter().map(slice_bytes).sum::<usize>();
+            first.batches.push(batch.clone());
+            if first.rows >= SAMPLE || first.bytes >= self.options.row_group_bytes.min(WAITING_BYTES) {
+                self.open()?;
+            }
+        } else {
+            self.encode(std::slice::from_ref(batch))?;
+        }
+        self.rows += batch.num_rows() as u64;
         Ok(())
     }
 
     /// Rows written so far.
     pub(crate) fn rows(&self) -> u64 {
-        self.rows + self.pending_rows as u64
+        self.rows
     }
 
     /// What was written to, as far as it was written; `None` after an error.
     pub(crate) fn out(&self) -> Option<&W> {
         match &self.state {
-            State::New(out) => Some(out),
-            State::Open(open) => Some(open.writer.inner()),
+            State::New { out, .. } => Some(out),
+            State::Open(groups) => Some(groups.out()),
             State::Broken => None,
         }
     }
 
     /// Completes the file.
     pub(crate) fn finish(mut self) -> Result<W, ParquetError> {
-        self.flush()?;
-        let open = match std::mem::replace(&mut self.state, State::Broken) {
-            State::New(out) => self.open(out)?,
-            State::Open(open) => *open,
-            State::Broken => return Err(broken()),
-        };
-        open.finish()
-    }
-
-    /// Encodes what is pending as a row group.
-    fn flush(&mut self) -> Result<(), ParquetError> {
-        if self.pending_rows == 0 {
-            return Ok(());
+        self.open()?;
+        match self.state {
+            State::Open(groups) => groups.finish(),
+            State::New { .. } | State::Broken => Err(broken()),
         }
-        let mut open = match std::mem::replace(&mut self.state, State::Broken) {
-            State::New(out) => Box::new(self.open(out)?),
-            State::Open(open) => open,
-            State::Broken => return Err(broken()),
-        };
-        open.encode(&self.schema, &self.pending)?;
-        self.rows += self.pending_rows as u64;
-        self.pending.clear();
-        self.pending_bytes = 0;
-        self.pending_rows = 0;
-        self.state = State::Open(open);
-        Ok(())
     }
 
-    fn open(&self, out: W) -> Result<Open<W>, ParquetError> {
-        let mut properties = properties(&self.schema, &self.pending, &self.options)?;
-        add_encoded_arrow_schema_to_metadata(&self.schema, &mut properties);
-        let properties = Arc::new(properties);
-        let parquet_schema = ArrowSchemaConverter::new()
-            .with_coerce_types(properties.coerce_types())
-            .convert(&self.schema)?;
-        let writer = SerializedFileWriter::new(out, parquet_schema.root_schema_ptr(), properties)?;
-        let factory = ArrowRowGroupWriterFactory::new(&writer, Arc::clone(&self.schema));
-        Ok(Open {
-            writer,
-            factory,
-            pool: (self.options.threads > 0).then(|| Pool::start(self.options.threads)),
-            under_way: VecDeque::new(),
-            first: 0,
-        })
-    }
-}
-
-impl<W: Write + Send> Open<W> {
-    fn encode(&mut self, schema: &SchemaRef, batches: &[RecordBatch]) -> Result<(), ParquetError> {
-        while self.under_way.len() >= GROUPS_AT_ONCE {
-            self.receive()?;
-        }
-        let number = self.first + self.under_way.len();
-        let mut writers = self.factory.create_column_writers(number)?.into_iter();
-        let mut tasks = Vec::new();
-        let mut leaf = 0;
-        for (position, field) in schema.fields().iter().enumerate() {
-            let arrays: Vec<ArrayRef> = batches
-                .iter()
-                .map(|batch| Arc::clone(batch.column(position)))
-                .collect();
-            let leaves = leaves_of(field.data_type());
-            tasks.push(Task {
-                group: number,
-                first_leaf: leaf,
-                field: Arc::clone(field),
-                weight: arrays.iter().map(slice_bytes).sum(),
-                writers: writers.by_ref().take(leaves).collect(),
-                arrays,
-            });
-            leaf += leaves;
-        }
-        self.under_way.push_back(Group {
-            chunks: (0..leaf).map(|_| None).collect(),
-        });
-        // The longest work first, so that no thread is left with it at the end.
-        tasks.sort_by_key(|task| std::cmp::Reverse(task.weight));
-        for task in tasks {
-            match &self.pool {
-                Some(pool) => pool.give(task)?,
-                None => {
-                    let done = task.run();
-                    self.accept(done)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Waits for one column.
-    fn receive(&mut self) -> Result<(), ParquetError> {
-        let done = match &self.pool {
-            Some(pool) => pool.done.recv().map_err(|_| broken())?,
-            None => return Err(broken()),
-        };
-        self.accept(done)
-    }
-
-    /// Takes an encoded column, and appends every row group that is complete and next.
-    fn accept(&mut self, done: Done) -> Result<(), ParquetError> {
-        let chunks = done.chunks?;
-        let group = done
-            .group
-            .checked_sub(self.first)
-            .and_then(|place| self.under_way.get_mut(place));
-        let Some(group) = group else {
+    fn encode(&mut self, batches: &[RecordBatch]) -> Result<(), ParquetError> {
+        let State::Open(mut groups) = std::mem::replace(&mut self.state, State::Broken) else {
             return Err(broken());
         };
-        for (chunk, place) in chunks
-            .into_iter()
-            .zip(group.chunks.iter_mut().skip(done.first_leaf))
-        {
-            *place = Some(chunk);
-        }
-        while self
-            .under_way
-            .front()
-            .is_some_and(|group| group.chunks.iter().all(Option::is_some))
-        {
-            let Some(group) = self.under_way.pop_front() else {
-                break;
-            };
-            self.first += 1;
-            let mut row_group = self.writer.next_row_group()?;
-            for chunk in group.chunks.into_iter().flatten() {
-                chunk.append_to_row_group(&mut row_group)?;
-            }
-            row_group.close()?;
-        }
+        batches.iter().try_for_each(|batch| groups.write(batch))?;
+        self.state = State::Open(groups);
         Ok(())
     }
 
-    fn finish(mut self) -> Result<W, ParquetError> {
-        while !self.under_way.is_empty() {
-            self.receive()?;
-        }
-        self.writer.into_inner()
+    /// Decides how columns are encoded, unless that was done before, and begins with the first rows.
+    fn open(&mut self) -> Result<(), ParquetError> {
+        let (out, first) = match std::mem::replace(&mut self.state, State::Broken) {
+            State::New { out, first } => (out, first),
+            other => {
+                self.state = other;
+                return Ok(());
+            }
+        };
+        let properties = properties(&self.schema, &first.batches, &self.options)?;
+        let groups = Groups::open(out, &self.schema, &self.options, properties)?;
+        self.state = State::Open(Box::new(groups));
+        self.encode(&first.batches)
     }
 }
-/// How many Parquet columns an Arrow column becomes.
-fn leaves_of(data_type: &DataType) -> usize {
-    match data_type {
-        DataType::Struct(fields) => fields.iter().map(|field| leaves_of(field.data_type())).sum(),
-        DataType::List(item)
-        | DataType::LargeList(item)
-        | DataType::FixedSizeList(item, _)
-        | DataType::Map(item, _) => leaves_of(item.data_type()),
-        _ => 1,
-    }
-}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use arrow::array::{Int64Array, StringArray};
-    use arrow::datatypes::{Field, Schema};
+    use arrow::datatypes::{DataType, Field, Schema};
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
     use super::*;

@@ -17,7 +17,7 @@ const LONG_TEXT: usize = 96;
 /// Bytes of a page before compression. The tables with which zstd searches a page of this size stay in a core's cache.
 const PAGE_BYTES: usize = 256 << 10;
 /// How many values of a column decide about its encoding.
-const SAMPLE: usize = 4096;
+pub(super) const SAMPLE: usize = 4096;
 /// The file's properties, by what the first rows look like.
 pub(super) fn properties(
     schema: &SchemaRef,
