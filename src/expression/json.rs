@@ -74,8 +74,17 @@ pub fn parse_json_owned(text: &[u8]) -> Result<Value<'static>, JsonError> {
 
 /// Parses what `projection` names of one JSON text; the rest is checked to be well-formed and skipped.
 pub(crate) fn project_json<'a>(text: &'a [u8], projection: &Projection) -> Result<Value<'a>, JsonError> {
-    let text = std::str::from_utf8(text)
-        .map_err(|error| JsonError::at(error.valid_up_to(), "the text is not UTF-8"))?;
+    project_text(utf8(text)?, projection)
+}
+
+/// A JSON text, which is UTF-8 as RFC 8259 says.
+pub(super) fn utf8(text: &[u8]) -> Result<&str, JsonError> {
+    simdutf8::compat::from_utf8(text)
+        .map_err(|error| JsonError::at(error.valid_up_to(), "the text is not UTF-8"))
+}
+
+/// As [`project_json`], for what is known to be UTF-8.
+pub(super) fn project_text<'a>(text: &'a str, projection: &Projection) -> Result<Value<'a>, JsonError> {
     let start = text.bytes().take_while(u8::is_ascii_whitespace).count();
     if text.as_bytes().get(start) == Some(&b'{') {
         let builder = Builder {
@@ -138,12 +147,13 @@ impl<'a> Builder<'a> {
 
     fn text(self, raw: &'a str) -> Result<Cow<'a, str>, JsonError> {
         let inner = raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default();
-        if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
-            return Ok(Cow::Borrowed(inner));
+        match unescaped(inner) {
+            Some(text) => Ok(text),
+            // It knows what is wrong.
+            None => serde_json::from_str(raw)
+                .map(Cow::Owned)
+                .map_err(|error| self.error(raw, &error)),
         }
-        serde_json::from_str::<String>(raw)
-            .map(Cow::Owned)
-            .map_err(|error| self.error(raw, &error))
     }
 
     fn map(self, raw: &'a str, projection: &Projection) -> Result<Value<'a>, JsonError> {
@@ -220,6 +230,55 @@ impl<'a> Builder<'a> {
             (Err(error), None) => Err(self.error(raw, &error)),
         }
     }
+}
+
+/// A text without its escapes; `None` where one of them is wrong.
+fn unescaped(mut rest: &str) -> Option<Cow<'_, str>> {
+    let Some(mut backslash) = memchr::memchr(b'\\', rest.as_bytes()) else {
+        return Some(Cow::Borrowed(rest));
+    };
+    let mut text = String::with_capacity(rest.len());
+    loop {
+        text.push_str(rest.get(..backslash)?);
+        let escape = rest.get(backslash + 1..)?;
+        let (letter, after) = (*escape.as_bytes().first()?, escape.get(1..)?);
+        rest = after;
+        text.push(match letter {
+            b'"' | b'\\' | b'/' => char::from(letter),
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'u' => {
+                let mut units = char::decode_utf16([code_unit(&mut rest)?]);
+                match units.next()? {
+                    Ok(single) => single,
+                    Err(half) => {
+                        rest = rest.strip_prefix("\\u")?;
+                        let pair = [half.unpaired_surrogate(), code_unit(&mut rest)?];
+                        char::decode_utf16(pair).next()?.ok()?
+                    }
+                }
+            }
+            _ => return None,
+        });
+        match memchr::memchr(b'\\', rest.as_bytes()) {
+            Some(next) => backslash = next,
+            None => {
+                text.push_str(rest);
+                return Some(Cow::Owned(text));
+            }
+        }
+    }
+}
+
+/// Takes four hexadecimal digits.
+fn code_unit(rest: &mut &str) -> Option<u16> {
+    let (digits, after) = rest.split_at_checked(4)?;
+    *rest = after;
+    let is_hexadecimal = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    is_hexadecimal.then(|| u16::from_str_radix(digits, 16).ok())?
 }
 
 /// Collects the members of an object that a projection names.

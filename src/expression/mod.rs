@@ -44,7 +44,7 @@ pub use normalize::{Normalizer, normalize};
 pub use number::Number;
 pub use path::{Edit, Path, Step, SyntaxError};
 pub use projection::Projection;
-pub use record::{Joined, PARENT, Place, Record};
+pub use record::{Joined, PARENT, Place, Record, received_text};
 pub use scope::Scope;
 pub use split::{SplitError, select_slice, select_text, split_records};
 pub use target_type::{CoerceError, TargetType};

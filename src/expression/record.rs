@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::json::{JsonError, project_json};
+use super::json::{JsonError, project_json, project_text, utf8};
 use super::path::Path;
 use super::projection::Projection;
-use super::split::select_text;
+use super::split::{SplitError, select_text};
 use super::value::{Map, Value};
 
 /// One record as a connector read it.
@@ -125,7 +125,15 @@ impl Record {
     /// # Errors
     /// When the record's or a joined record's text is not JSON.
     pub fn project<'r>(&'r self, projection: &Projection) -> Result<Value<'r>, JsonError> {
-        let mut value = self.parse(projection).map_err(|error| self.located(error))?;
+        self.project_text(projection).map(|(value, _)| value)
+    }
+
+    /// As [`Record::project`], with the whole text, which is known to be UTF-8 then.
+    ///
+    /// # Errors
+    /// As [`Record::project`].
+    pub fn project_text<'r>(&'r self, projection: &Projection) -> Result<(Value<'r>, &'r str), JsonError> {
+        let (mut value, text) = self.parse(projection).map_err(|error| self.located(error))?;
         for (name, joined) in &self.joined {
             let Some(projection) = projection.member(name) else {
                 continue;
@@ -146,14 +154,15 @@ impl Record {
                 other => *other = Value::Map(Map(vec![((&**name).into(), joined)])),
             }
         }
-        Ok(value)
+        Ok((value, text))
     }
 
-    fn parse<'r>(&'r self, projection: &Projection) -> Result<Value<'r>, JsonError> {
-        match self.place.as_ref().and_then(|place| place.fault.as_deref()) {
-            Some(fault) => Err(JsonError::at(0, fault)),
-            None => project_json(self.text(), projection),
+    fn parse<'r>(&'r self, projection: &Projection) -> Result<(Value<'r>, &'r str), JsonError> {
+        if let Some(fault) = self.place.as_ref().and_then(|place| place.fault.as_deref()) {
+            return Err(JsonError::at(0, fault));
         }
+        let text = utf8(self.text())?;
+        Ok((project_text(text, projection)?, text))
     }
 
     /// The same error, naming the place in the file.
@@ -170,18 +179,6 @@ impl Record {
         }
     }
 
-    /// The JSON text at a plain path of what rules read, exactly as it stands there; joined records have none.
-    ///
-    /// # Errors
-    /// When the text is not JSON; says why.
-    pub fn received_text(&self, path: &Path) -> Result<Option<&str>, String> {
-        if path.is_root() {
-            let text = std::str::from_utf8(self.text()).map_err(|_| "the text is not UTF-8".to_owned())?;
-            return Ok(Some(text.trim()));
-        }
-        select_text(self.text(), path).map_err(|error| error.to_string())
-    }
-
     /// All of it.
     ///
     /// # Errors
@@ -189,6 +186,17 @@ impl Record {
     pub fn value<'r>(&'r self) -> Result<Value<'r>, JsonError> {
         self.project(&Projection::everything())
     }
+}
+
+/// What stands at a plain path of a JSON text, exactly as it stands there.
+///
+/// # Errors
+/// When the text is not JSON.
+pub fn received_text<'t>(text: &'t str, path: &Path) -> Result<Option<&'t str>, SplitError> {
+    if path.is_root() {
+        return Ok(Some(text.trim()));
+    }
+    select_text(text.as_bytes(), path)
 }
 
 impl Value<'_> {
@@ -218,8 +226,8 @@ mod tests {
 
     #[test]
     fn texts_as_received() {
-        let record = Record::new(Bytes::from_static(b" {\"a\": [1.10,  2]} \n"));
-        let text = |path: &str| record.received_text(&Path::parse(path).unwrap()).unwrap();
+        let record = " {\"a\": [1.10,  2]} \n";
+        let text = |path: &str| received_text(record, &Path::parse(path).unwrap()).unwrap();
         assert_eq!(text("$"), Some("{\"a\": [1.10,  2]}"));
         assert_eq!(text("$.a"), Some("[1.10,  2]"));
         assert_eq!(text("$.b"), None);

@@ -85,7 +85,7 @@ fn value_fidelity() {
             "{source} read again"
         );
         assert_eq!(
-            record.received_text(&path).unwrap(),
+            received_text(std::str::from_utf8(record.text()).unwrap(), &path).unwrap(),
             Some(source),
             "{source} as received"
         );

@@ -6,7 +6,7 @@ use super::reads::kept_as_received;
 use super::row::{Context, Stop, Stopped};
 use super::shape::evaluate_shape;
 use crate::compile::compiled::{Input, Row, Shape, Source, Take};
-use crate::expression::{Path, Value, exact_sum};
+use crate::expression::{Path, Value, exact_sum, received_text};
 
 /// A value on its way through the steps: still where it was selected from, or one of its own.
 pub(super) enum Held<'v, 'r> {
@@ -145,18 +145,23 @@ impl<'m, 'r> Context<'m, 'r> {
         let Input::Select(path) = &row.input else {
             return None;
         };
-        let record = self.record?;
+        let text = self.text?;
         let joined = path
             .first_name()
             .is_some_and(|name| self.mapper.joins.contains(&name));
         if joined || !kept_as_received(row) {
             return None;
         }
-        match record.received_text(path) {
+        match received_text(text, path) {
             // Null goes the way of every null.
             Ok(None | Some("null")) => None,
             Ok(Some(text)) => Some(Ok(Value::text(text))),
-            Err(message) => Some(Err(self.reject("record", "record_malformed", message, None))),
+            Err(error) => Some(Err(self.reject(
+                "record",
+                "record_malformed",
+                error.to_string(),
+                None,
+            ))),
         }
     }
 

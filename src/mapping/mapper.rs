@@ -150,8 +150,8 @@ impl<'p> Mapper<'p> {
             let reject = Reject::new("flow", "flow_missing", "there is no such flow".to_owned());
             return Outcome::Rejected { key: None, reject };
         };
-        let mut root = match record.project(&self.projection) {
-            Ok(root) => root,
+        let (mut root, text) = match record.project_text(&self.projection) {
+            Ok(read) => read,
             Err(error) => {
                 let message = format!("the record is not JSON: {error}");
                 return Outcome::Rejected {
@@ -184,7 +184,7 @@ impl<'p> Mapper<'p> {
             stream,
             &mut root,
             &key,
-            record,
+            text,
             resolver,
             trace.as_deref_mut(),
         ) {
@@ -208,7 +208,7 @@ impl<'p> Mapper<'p> {
                     mapper: self,
                     root: &root,
                     scope: &scope,
-                    record: Some(record),
+                    text: Some(text),
                     key: &key,
                     resolver,
                     field: &row.target.name,
@@ -283,7 +283,7 @@ impl<'p> Mapper<'p> {
         stream: &'r Stream,
         root: &mut Value<'r>,
         key: &str,
-        record: &'r Record,
+        text: &'r str,
         resolver: &dyn Resolver,
         mut trace: Option<&mut Trace>,
     ) -> Result<Ready, Stopped>
@@ -321,7 +321,7 @@ impl<'p> Mapper<'p> {
             return Ok(Ready::Filtered);
         }
         for join in &flow.joins {
-            let value = self.join(join, root, key, record, resolver)?;
+            let value = self.join(join, root, key, text, resolver)?;
             if let Some(trace) = trace.as_deref_mut() {
                 trace.record_step("join", join.name.clone(), Value::Bool(!value.is_null()), None);
             }
@@ -355,7 +355,7 @@ impl<'p> Mapper<'p> {
         join: &'r Join,
         root: &Value<'r>,
         key: &str,
-        record: &'r Record,
+        text: &'r str,
         resolver: &dyn Resolver,
     ) -> Result<Value<'r>, Stopped>
     where
@@ -371,7 +371,7 @@ impl<'p> Mapper<'p> {
             mapper: self,
             root,
             scope: &scope,
-            record: Some(record),
+            text: Some(text),
             key,
             resolver,
             field: &join.name,

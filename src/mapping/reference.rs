@@ -240,7 +240,7 @@ impl<'m, 'r> Context<'m, 'r> {
                 mapper: self.mapper,
                 root: &given,
                 scope: &scope,
-                record: None,
+                text: None,
                 key: self.key,
                 resolver: self.resolver,
                 field: self.field,

@@ -10,7 +10,7 @@ use super::shape::evaluate_shape;
 use super::trace::{MASK, Trace};
 use super::{PendingKey, Resolver};
 use crate::compile::compiled::{Input, LookupId, OnTooLong, PrivacyKind, Row, Shape, Source};
-use crate::expression::{Record, Scope, TargetType, Value};
+use crate::expression::{Scope, TargetType, Value};
 
 /// What a row sees.
 pub(super) struct Context<'m, 'r> {
@@ -19,8 +19,8 @@ pub(super) struct Context<'m, 'r> {
     pub(super) root: &'m Value<'r>,
     /// The names of templates.
     pub(super) scope: &'m Scope<'m>,
-    /// The record, where `$` is one.
-    pub(super) record: Option<&'r Record>,
+    /// The record's JSON text, where `$` is a record.
+    pub(super) text: Option<&'r str>,
     /// The record's own key.
     pub(super) key: &'m str,
     pub(super) resolver: &'m dyn Resolver,
