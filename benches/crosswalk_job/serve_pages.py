@@ -4,8 +4,8 @@
     GET /export?cursor=N
 
 A page holds a thousand tickets of DIRECTORY/tickets.ndjson as they are written there, the people whom they name, and
-the cursor of the next page, which nobody knows before. Pages are kept in memory and sent over connections that stay
-open; the latency in milliseconds is waited for before an answer's first byte. Ends when it is interrupted.
+the cursor of the next page, which nobody knows before. Whole answers are kept in memory and sent over connections that
+stay open; the latency in milliseconds is waited for before an answer's first byte. Ends when it is interrupted.
 """
 
 import argparse
@@ -32,9 +32,10 @@ def pages(directory, most):
                 if person in people:
                     named[person] = people[person]
         tail = {"after_cursor": str(number), "end_of_stream": number == len(chunks), "count": len(chunk)}
-        yield b'{"tickets":[%s],"users":[%s],%s' % (
+        page = b'{"tickets":[%s],"users":[%s],%s' % (
             b",".join(chunk), b",".join(named.values()), json.dumps(tail)[1:].encode(),
         )
+        yield b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(page), page)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -49,9 +50,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_error(404)
             return
         time.sleep(self.server.latency / 1000)
-        page = self.server.pages[number]
-        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(page)
-        self.connection.sendall(head + page)
+        self.connection.sendall(self.server.pages[number])
 
     def log_message(self, *_):
         pass
