@@ -12,6 +12,7 @@ use super::run;
 use super::sandbox;
 use super::schema;
 use super::status;
+use super::test;
 use super::validate;
 use super::{check, completions};
 use crate::telemetry::logging::{LogFormat, LoggingOptions};
@@ -71,8 +72,10 @@ pub enum Command {
     Publish(publish::Publish),
     /// Show one record on its way through a flow, down to the requests that would be sent
     Preview(preview::Preview),
-    /// Say everything that is wrong with pipeline and connector files
+    /// Say everything that is wrong with pipeline, connector and test files
     Validate(validate::Validate),
+    /// Run the tests of pipelines' mappings: records that are given, and what becomes of them
+    Test(test::Test),
     /// Ask every system of a pipeline whether it accepts the credentials
     Check(check::Check),
     /// List the records that wait, say why, decide for one side, try them again or drop them
@@ -83,7 +86,7 @@ pub enum Command {
     Status(status::Status),
     /// Serve local stand-ins of business systems, for rehearsals and tests
     Sandbox(sandbox::Sandbox),
-    /// Print the schema of pipeline and connector files, for editors, or of what runs leave behind
+    /// Print the schema of pipeline, connector and test files, for editors, or of what runs leave behind
     Schema(schema::Schema),
     /// Print a completion script for a shell
     Completions(completions::Completions),

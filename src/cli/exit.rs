@@ -22,7 +22,7 @@ Exit codes:
   8  refused before the first write
   9  state or snapshots cannot be used
   10 stopped early and resumable: quota spent or time limit
-  11 a finding of `check`
+  11 a finding of `check` or `test`
   130, 143 interrupted by SIGINT, SIGTERM; resumable";
 
 /// Why the process ends. The codes of runs are [`Ending`]'s own.

@@ -104,7 +104,7 @@ pub(super) fn pipeline(
 }
 
 /// Says on standard error what is wrong. Warnings alone are only counted: who runs a pipeline every hour has seen them.
-fn say(context: &Context, path: &Path, diagnostics: &Diagnostics) {
+pub(super) fn say(context: &Context, path: &Path, diagnostics: &Diagnostics) {
     if !diagnostics.has_errors() {
         if !diagnostics.is_empty() {
             tracing::info!(

@@ -23,6 +23,7 @@ mod signals;
 mod status;
 mod summary;
 mod table;
+mod test;
 mod validate;
 
 use std::ffi::OsString;
@@ -88,6 +89,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn dispatch(context: &Context, command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Check(arguments) => check::check(context, &arguments),
+        Command::Test(arguments) => test::test(context, &arguments),
         Command::Run(arguments) => run::run(context, &arguments),
         Command::Publish(arguments) => publish::publish(context, &arguments),
         Command::Preview(arguments) => preview::preview(context, &arguments),

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::Context;
 use super::exit::{Exit, Failure};
-use crate::definition::{connector_schema, pipeline_schema};
+use crate::definition::{connector_schema, pipeline_schema, tests_schema};
 use crate::snapshot::{Manifest, Stage, documentation};
 
 /// The arguments of `crosswalk schema`.
@@ -24,6 +24,8 @@ enum Kind {
     Pipeline,
     /// A connector file
     Connector,
+    /// A file of mapping tests
+    Tests,
     /// The columns of the snapshots, stage by stage
     Snapshot,
     /// A run's `manifest.json`
@@ -35,6 +37,7 @@ pub(super) fn schema(context: &Context, arguments: &Schema) -> Result<Exit, Fail
     match arguments.kind {
         Kind::Pipeline => context.output.print_json(pipeline_schema())?,
         Kind::Connector => context.output.print_json(connector_schema())?,
+        Kind::Tests => context.output.print_json(tests_schema())?,
         Kind::Snapshot => {
             let stages: Vec<Value> = Stage::ALL.into_iter().map(documentation).collect();
             context.output.print_json(&stages)?;

@@ -1,4 +1,4 @@
-//! `crosswalk validate`: says everything that is wrong with pipeline and connector files, without a request.
+//! `crosswalk validate`: says everything that is wrong with pipeline, connector and test files, without a request.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ Examples:
 
 Exit code 2 when there are errors, 0 otherwise; warnings do not count unless --strict says so.")]
 pub struct Validate {
-    /// Pipeline and connector files, or folders of them [default: mappings, or this folder]
+    /// Pipeline, connector and test files, or folders of them [default: mappings, or this folder]
     paths: Vec<PathBuf>,
     /// Missing environment variables, secrets and params are errors, as they are for a run, instead of warnings
     #[arg(long)]
@@ -156,37 +156,44 @@ fn promised(promise: &Promise) -> String {
 impl Validate {
     /// The files, in order of their names below each path given.
     fn files(&self) -> Result<Vec<PathBuf>, Failure> {
-        let default = if Path::new(DEFAULT_FOLDER).is_dir() {
-            DEFAULT_FOLDER
-        } else {
-            "."
-        };
-        let paths = if self.paths.is_empty() {
-            &[PathBuf::from(default)]
-        } else {
-            self.paths.as_slice()
-        };
-        let mut files = Vec::new();
-        for path in paths {
-            if path.is_dir() {
-                let before = files.len();
-                collect(path, &mut files).map_err(Failure::usage)?;
-                if files.len() == before {
-                    return Err(Failure::usage(anyhow!(
-                        "there is no pipeline or connector file below `{}`: they end in `.yaml` or `.yml`",
-                        path.display()
-                    )));
-                }
-            } else {
-                files.push(path.clone());
-            }
-        }
-        Ok(files)
+        files_below(
+            &self.paths,
+            &["pipeline:", "connector:", "tests:"],
+            "pipeline or connector file",
+        )
     }
 }
 
-/// Adds the files of a folder that are meant for us: hidden ones and mapping tests are not.
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+/// The files that are named, and those below the folders that are named which begin a line with one of these words; none
+/// named: below the folder of mappings, or this one.
+pub(super) fn files_below(paths: &[PathBuf], words: &[&str], what: &str) -> Result<Vec<PathBuf>, Failure> {
+    let default = if Path::new(DEFAULT_FOLDER).is_dir() {
+        DEFAULT_FOLDER
+    } else {
+        "."
+    };
+    let default = [PathBuf::from(default)];
+    let paths = if paths.is_empty() { &default } else { paths };
+    let mut files = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            let before = files.len();
+            collect(path, words, &mut files).map_err(Failure::usage)?;
+            if files.len() == before {
+                return Err(Failure::usage(anyhow!(
+                    "there is no {what} below `{}`: they end in `.yaml` or `.yml`",
+                    path.display()
+                )));
+            }
+        } else {
+            files.push(path.clone());
+        }
+    }
+    Ok(files)
+}
+
+/// Adds the files of a folder that are meant for us: hidden ones are not.
+fn collect(folder: &Path, words: &[&str], files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     let read = || -> std::io::Result<Vec<PathBuf>> {
         std::fs::read_dir(folder)?
             .map(|entry| Ok(entry?.path()))
@@ -203,16 +210,16 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
             continue;
         }
         if path.is_dir() {
-            collect(&path, files)?;
-        } else if is_ours(&path) {
+            collect(&path, words, files)?;
+        } else if is_ours(&path, words) {
             files.push(path);
         }
     }
     Ok(())
 }
 
-/// Whether a file in a folder says that it is a pipeline or a connector; one that cannot be read is reported later.
-fn is_ours(path: &Path) -> bool {
+/// Whether a file in a folder says that it is one of ours; one that cannot be read is reported later.
+fn is_ours(path: &Path, words: &[&str]) -> bool {
     if !path
         .extension()
         .is_some_and(|extension| extension == "yaml" || extension == "yml")
@@ -222,7 +229,7 @@ fn is_ours(path: &Path) -> bool {
     match std::fs::read_to_string(path) {
         Ok(text) => text
             .lines()
-            .any(|line| line.starts_with("pipeline:") || line.starts_with("connector:")),
+            .any(|line| words.iter().any(|word| line.starts_with(word))),
         Err(_) => true,
     }
 }
@@ -255,11 +262,12 @@ mod tests {
         };
         let pipeline = write("b/sync.yaml", "version: 1\npipeline: sync\n");
         let connector = write("a.yml", "connector: crm\n");
+        let tests = write("tests/sync.test.yaml", "version: 1\ntests: ../b/sync.yaml\n");
         write("b/other.yaml", "kind: Deployment\n");
         write(".hidden/c.yaml", "pipeline: no\n");
         write("notes.txt", "pipeline: no\n");
         let found = parse(&[folder.path().to_str().unwrap()]).files().unwrap();
-        assert_eq!(found, [connector, pipeline]);
+        assert_eq!(found, [connector, pipeline, tests]);
     }
 
     #[test]

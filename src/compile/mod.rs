@@ -25,6 +25,7 @@ mod inputs;
 mod legs;
 mod links;
 mod lookups;
+mod mapping_tests;
 mod modes;
 mod order;
 mod params;
@@ -52,6 +53,7 @@ use std::path::{Path, PathBuf};
 
 use environment::Environment;
 pub use guarantee::{Guarantee, guarantee, guarantees};
+pub use mapping_tests::{TestsResult, compile_tests};
 
 use crate::diagnostic::{Code, Diagnostics};
 use crate::document::Document;
@@ -118,7 +120,8 @@ pub fn check_connector(path: &Path) -> Diagnostics {
     diagnostics.into_inner().sorted()
 }
 
-/// Compiles or checks a file, whichever it is: a pipeline has the word `pipeline`, a connector `connector`.
+/// Compiles or checks a file, whichever it is: a pipeline has the word `pipeline`, a connector `connector`, mapping tests
+/// `tests`.
 pub fn check_file(path: &Path, options: &CompileOptions<'_>) -> CompileResult {
     let mut diagnostics = Diagnostics::new();
     let Some(document) = Document::read(path, &mut diagnostics) else {
@@ -134,9 +137,15 @@ pub fn check_file(path: &Path, options: &CompileOptions<'_>) -> CompileResult {
             diagnostics: check_connector(path),
         };
     }
+    if has("tests") {
+        return CompileResult {
+            pipeline: None,
+            diagnostics: compile_tests(path, options).diagnostics,
+        };
+    }
     diagnostics
         .error(Code::WrongKindOfFile, &document, "")
-        .message("this is neither a pipeline nor a connector: there is no `pipeline:` and no `connector:`")
-        .hint("begin it with `version: 1` and `pipeline: NAME` or `connector: NAME`");
+        .message("this is neither a pipeline nor a connector nor a file of tests: there is no `pipeline:`, no `connector:` and no `tests:`")
+        .hint("begin it with `version: 1` and `pipeline: NAME`, `connector: NAME` or `tests: FILE`");
     CompileResult::new(None, diagnostics)
 }

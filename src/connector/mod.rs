@@ -2,12 +2,14 @@
 //!
 //! A connection reads the pages of a stream ([`Connection::read`]), finds single records, and writes: a write is first
 //! prepared (pure, exact bytes, what an intent stores) and then executed. It knows no pipeline beyond the compiled
-//! connection it was made from, no vendor, and decides nothing about records.
+//! connection it was made from, no vendor, and decides nothing about records. In mapping tests records that are given
+//! stand in for the system, behind the same [`Connection`].
 
 mod context;
 mod cursor;
 mod error;
 pub mod file;
+mod given;
 mod http;
 mod reader;
 mod write;
@@ -23,9 +25,10 @@ pub use write::{
     FindAgain, JobEnd, ManyOutcome, Operation, Prepared, PreparedMany, WriteIntent, WriteOutcome,
 };
 
-use crate::compile::compiled::{Column, ConnectionId, Pipeline};
+use crate::compile::compiled::{self, Column, ConnectionId, Pipeline};
 use crate::expression::{Record, Value};
 use file::{FileConnection, FileSink};
+use given::GivenConnection;
 use http::HttpConnection;
 
 /// A compiled connection that can be talked to. Clones share sign-in, budgets and counters.
@@ -39,6 +42,7 @@ pub struct Connection {
 enum Kind {
     Http(Arc<HttpConnection>),
     File(Arc<FileConnection>),
+    Given(Arc<GivenConnection>),
 }
 
 impl Connection {
@@ -60,6 +64,14 @@ impl Connection {
         Ok(Connection { name, kind })
     }
 
+    /// A connection to no system: it holds these records, each with its stream's position, and takes no writes.
+    pub fn given(connection: &compiled::Connection, records: Vec<(usize, Record)>) -> Connection {
+        Connection {
+            name: connection.name.clone(),
+            kind: Kind::Given(Arc::new(GivenConnection::new(connection, records))),
+        }
+    }
+
     /// The connection's name.
     pub fn name(&self) -> &str {
         &self.name
@@ -73,6 +85,7 @@ impl Connection {
         match &self.kind {
             Kind::Http(http) => http.check().await,
             Kind::File(files) => files.check(),
+            Kind::Given(_) => Ok(()),
         }
     }
 
@@ -83,7 +96,7 @@ impl Connection {
     pub async fn has(&self, stream: usize) -> Result<bool, ConnectorError> {
         match &self.kind {
             Kind::Http(http) => http.has(stream).await,
-            Kind::File(_) => Ok(true),
+            Kind::File(_) | Kind::Given(_) => Ok(true),
         }
     }
 
@@ -92,6 +105,7 @@ impl Connection {
         match &self.kind {
             Kind::Http(http) => http.read(stream, request),
             Kind::File(files) => files.read(stream, request),
+            Kind::Given(given) => given.read(stream, request),
         }
     }
 
@@ -103,6 +117,7 @@ impl Connection {
         match &self.kind {
             Kind::Http(http) => http.get(stream, key).await,
             Kind::File(files) => files.get(stream, key).await,
+            Kind::Given(given) => Ok(given.get_many(stream, &[key.to_owned()]).pop()),
         }
     }
 
@@ -115,6 +130,7 @@ impl Connection {
         match &self.kind {
             Kind::Http(http) => http.get_many(stream, keys).await,
             Kind::File(files) => files.get_many(stream, keys).await,
+            Kind::Given(given) => Ok(given.get_many(stream, keys)),
         }
     }
 
@@ -132,6 +148,7 @@ impl Connection {
         match &self.kind {
             Kind::Http(http) => http.find(stream, find, values).await,
             Kind::File(files) => files.find(stream, find, values).await,
+            Kind::Given(given) => Ok(given.find(stream, find, values)),
         }
     }
 
@@ -142,7 +159,7 @@ impl Connection {
     pub fn prepare(&self, stream: usize, write: WriteIntent) -> Result<Prepared, ConnectorError> {
         match &self.kind {
             Kind::Http(http) => http.prepare(stream, write),
-            Kind::File(_) => Err(self.files_cannot(stream, "write single records")),
+            Kind::File(_) | Kind::Given(_) => Err(self.cannot(stream, "write single records")),
         }
     }
 
@@ -150,8 +167,8 @@ impl Connection {
     pub async fn execute(&self, prepared: &Prepared) -> WriteOutcome {
         match &self.kind {
             Kind::Http(http) => http.execute(prepared).await,
-            Kind::File(_) => {
-                WriteOutcome::Stopped(self.files_cannot(prepared.stream, "write single records"))
+            Kind::File(_) | Kind::Given(_) => {
+                WriteOutcome::Stopped(self.cannot(prepared.stream, "write single records"))
             }
         }
     }
@@ -170,7 +187,9 @@ impl Connection {
     ) -> Result<Vec<Record>, ConnectorError> {
         match &self.kind {
             Kind::Http(http) => http.find_again(prepared, first_sent).await,
-            Kind::File(_) => Err(self.files_cannot(prepared.stream, "find a created record again")),
+            Kind::File(_) | Kind::Given(_) => {
+                Err(self.cannot(prepared.stream, "find a created record again"))
+            }
         }
     }
 
@@ -186,7 +205,7 @@ impl Connection {
     ) -> Result<Vec<PreparedMany>, ConnectorError> {
         match &self.kind {
             Kind::Http(http) => http.prepare_many(stream, writes),
-            Kind::File(_) => Err(self.files_cannot(stream, "write several records at once")),
+            Kind::File(_) | Kind::Given(_) => Err(self.cannot(stream, "write several records at once")),
         }
     }
 
@@ -202,7 +221,9 @@ impl Connection {
     ) -> Result<ManyOutcome, ConnectorError> {
         match &self.kind {
             Kind::Http(http) => http.execute_many(prepared, on_job).await,
-            Kind::File(_) => Err(self.files_cannot(prepared.request.stream, "write several records at once")),
+            Kind::File(_) | Kind::Given(_) => {
+                Err(self.cannot(prepared.request.stream, "write several records at once"))
+            }
         }
     }
 
@@ -229,7 +250,9 @@ impl Connection {
     pub async fn settle_job(&self, prepared: &PreparedMany, job: &str) -> Result<JobEnd, ConnectorError> {
         match &self.kind {
             Kind::Http(http) => http.settle_job(prepared, job).await,
-            Kind::File(_) => Err(self.files_cannot(prepared.request.stream, "be asked after a job")),
+            Kind::File(_) | Kind::Given(_) => {
+                Err(self.cannot(prepared.request.stream, "be asked after a job"))
+            }
         }
     }
 
@@ -241,10 +264,11 @@ impl Connection {
         match &self.kind {
             Kind::Http(http) => Err(http.cannot(stream, "be written as a whole")),
             Kind::File(files) => files.open_sink(stream, columns),
+            Kind::Given(_) => Err(self.cannot(stream, "be written as a whole")),
         }
     }
 
-    fn files_cannot(&self, stream: usize, operation: &str) -> ConnectorError {
+    fn cannot(&self, stream: usize, operation: &str) -> ConnectorError {
         ConnectorError::Unsupported {
             connection: self.name.clone(),
             stream: stream.to_string(),

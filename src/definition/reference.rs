@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value};
 
-use super::{NAMES, PLACES, connector_schema, pipeline_schema};
+use super::{NAMES, PLACES, connector_schema, pipeline_schema, tests_schema};
 use crate::expression::{FILTERS, TESTS};
 
 /// The reference page, in Markdown.
@@ -24,6 +24,7 @@ pub fn reference() -> String {
     for (title, schema) in [
         ("Pipeline files", pipeline_schema()),
         ("Connector files", connector_schema()),
+        ("Mapping test files", tests_schema()),
     ] {
         let _ = write!(page, "\n## {title}\n");
         Section {

@@ -1,4 +1,4 @@
-//! The JSON Schemas of the two kinds of file, generated from the structs, and the reading of files by them.
+//! The JSON Schemas of the three kinds of file, generated from the structs, and the reading of files by them.
 //!
 //! Editors use the schemas for completion (they are committed below `schemas/`), [`crate::document`] to report every
 //! mistake in the shape of a file at once. After generation they are made plainer: alternatives in alternatives become
@@ -13,12 +13,13 @@ use serde_json::Value;
 
 use super::literal::{Amount, StatusPattern};
 use super::text::{ConditionText, DurationText, PathText, Source};
-use super::{Connector, Pipeline};
+use super::{Connector, MappingTests, Pipeline};
 use crate::diagnostic::Diagnostics;
 use crate::document::{self, Document, Parsed};
 
 static PIPELINE: LazyLock<Value> = LazyLock::new(|| generate::<Pipeline>("crosswalk pipeline"));
 static CONNECTOR: LazyLock<Value> = LazyLock::new(|| generate::<Connector>("crosswalk connector"));
+static TESTS: LazyLock<Value> = LazyLock::new(|| generate::<MappingTests>("crosswalk mapping tests"));
 
 /// The JSON Schema (draft 2020-12) of a pipeline file.
 #[must_use]
@@ -30,6 +31,12 @@ pub fn pipeline_schema() -> &'static Value {
 #[must_use]
 pub fn connector_schema() -> &'static Value {
     &CONNECTOR
+}
+
+/// The JSON Schema (draft 2020-12) of a file of mapping tests.
+#[must_use]
+pub fn tests_schema() -> &'static Value {
+    &TESTS
 }
 
 /// Reads a pipeline file. What does not fit is reported and left out; `None` if too little is left.
@@ -54,6 +61,20 @@ pub fn read_connector(document: &Document, diagnostics: &mut Diagnostics) -> Opt
     )
 }
 
+/// Reads a file of mapping tests. What does not fit is reported and left out; `None` if too little is left.
+pub fn read_mapping_tests(
+    document: &Document,
+    diagnostics: &mut Diagnostics,
+) -> Option<Parsed<MappingTests>> {
+    document.parse(
+        &document::Schema {
+            root: &TESTS,
+            check_text,
+        },
+        diagnostics,
+    )
+}
+
 /// The kinds of file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileKind {
@@ -61,16 +82,22 @@ pub enum FileKind {
     Pipeline,
     /// A connector, which has the word `connector`.
     Connector,
+    /// Mapping tests, which have the word `tests`.
+    Tests,
 }
 
 impl FileKind {
-    /// Tells the two apart by the words at the top of the file; a file with neither word is taken for a pipeline, so
-    /// that its missing words are reported.
+    /// Tells them apart by the words at the top of the file; a file with none of them is taken for a pipeline, so that
+    /// its missing words are reported.
     #[must_use]
     pub fn of(document: &Document) -> Self {
         let has = |word| document.root().member(word).is_some();
-        if has("connector") && !has("pipeline") {
+        if has("pipeline") {
+            Self::Pipeline
+        } else if has("connector") {
             Self::Connector
+        } else if has("tests") {
+            Self::Tests
         } else {
             Self::Pipeline
         }

@@ -187,8 +187,8 @@ codes! {
     Unused = "CW085", "something that is never used";
     /// The file's format, compression or key does not allow what is asked of it.
     FileStream = "CW086", "a file that cannot be a stream";
-    /// A file of this language begins with `pipeline:` or `connector:` beside `version:`.
-    WrongKindOfFile = "CW087", "neither a pipeline nor a connector";
+    /// A file of this language begins with `pipeline:`, `connector:` or `tests:` beside `version:`.
+    WrongKindOfFile = "CW087", "neither a pipeline, a connector nor tests";
     /// The constant, or the type that a rule asks for, is not one that the target takes.
     TypeDoesNotFit = "CW088", "a type that the target does not take";
     /// `of` names the flow whose linked records are the parents of this flow's records.
@@ -209,6 +209,11 @@ codes! {
     RecordTime = "CW095", "newest is told by record, not by field";
     /// A flow that is disabled makes no links, and what it linked before stays.
     DisabledFlow = "CW096", "a flow that is disabled";
+
+    /// The flow has no row of that name, or no row that writes that field, so no test can expect anything of it.
+    UnknownRow = "CW110", "no such row or field in the flow";
+    /// A mapping test needs what its flow works on, and an expectation that this flow can meet.
+    WrongCase = "CW111", "a test that cannot be judged";
 }
 
 impl fmt::Display for Code {

@@ -216,6 +216,30 @@ impl Coverage {
         }
     }
 
+    /// Adds the counts of another run over the same tables.
+    pub fn add(&mut self, other: &Coverage) {
+        for (counts, more) in self.used.iter_mut().zip(&other.used) {
+            for (count, more) in counts.iter_mut().zip(more) {
+                *count += more;
+            }
+        }
+        for (values, more) in self.unknown.iter_mut().zip(&other.unknown) {
+            for (value, more) in more {
+                *values.entry(value.clone()).or_default() += more;
+            }
+        }
+    }
+
+    /// Entries of a table that were never used, by position.
+    pub fn unused(&self, table: EnumId) -> impl Iterator<Item = usize> {
+        let counts = self.used.get(table).map(Vec::as_slice).unwrap_or_default();
+        counts
+            .iter()
+            .enumerate()
+            .filter(|(_, count)| **count == 0)
+            .map(|(entry, _)| entry)
+    }
+
     /// Adds these counts, by table and entry, to others.
     pub fn add_to(
         &self,

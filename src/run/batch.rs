@@ -9,6 +9,9 @@ use crate::expression::{Record, Value};
 use crate::mapping::{Cell, FallbackUsed, Pending, RefusedRow, Reject};
 use crate::state::{Digest, PairIntent};
 
+/// What stands for the key of a record that the run creates, where it is not created yet.
+pub(crate) const CREATED_BY_RUN: &str = "(created by this run)";
+
 /// Where a batch came from, which decides how it is counted and whether its cursor moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {

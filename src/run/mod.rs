@@ -17,6 +17,7 @@ mod flow;
 mod gather;
 mod guard;
 mod load;
+mod mapping_tests;
 mod matching;
 mod memory;
 mod mirror;
@@ -45,6 +46,9 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 pub use cancellation::Cancellation;
+pub use mapping_tests::{
+    CaseReport, Mismatch, RuleTraced, SourcePlace, TestReport, Untouched, UntouchedIn, run_tests,
+};
 pub use options::{Publish, RunOptions};
 pub use preview::{
     Preview, PreviewChange, PreviewError, PreviewOptions, PreviewReason, PreviewRecord, PreviewRequest,
@@ -220,12 +224,32 @@ fn open(
     state: Arc<dyn State>,
     writer: Option<RunWriter>,
 ) -> Result<Context, Stop> {
+    let connections = connect(run, &pipeline, &telemetry, cancellation)?;
+    assemble(
+        run,
+        pipeline,
+        connections,
+        options,
+        telemetry,
+        cancellation,
+        state,
+        writer,
+    )
+}
+
+/// The pipeline's connections; nothing is sent yet.
+fn connect(
+    run: Uuid,
+    pipeline: &Arc<Pipeline>,
+    telemetry: &Arc<Telemetry>,
+    cancellation: &Cancellation,
+) -> Result<Arc<[Connection]>, Stop> {
     let mut connections = Vec::with_capacity(pipeline.connections.len());
     for id in 0..pipeline.connections.len() {
         let context = ConnectionContext {
             stop: cancellation.polite().clone(),
             stop_now: cancellation.now().clone(),
-            telemetry: Arc::clone(&telemetry),
+            telemetry: Arc::clone(telemetry),
             run: run.to_string(),
             memory: Some(Arc::new(AccountMemory {
                 state: Arc::clone(&state),
@@ -233,9 +257,26 @@ fn open(
             })),
             ..ConnectionContext::default()
         };
-        connections.push(Connection::open(Arc::clone(&pipeline), id, context)?);
+        connections.push(Connection::open(Arc::clone(pipeline), id, context)?);
     }
-    let connections: Arc<[Connection]> = connections.into();
+    Ok(connections.into())
+}
+
+/// What the stages share, over connections that are there.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the parts of one struct, each from elsewhere"
+)]
+fn assemble(
+    run: Uuid,
+    pipeline: Arc<Pipeline>,
+    connections: Arc<[Connection]>,
+    options: RunOptions,
+    telemetry: Arc<Telemetry>,
+    cancellation: &Cancellation,
+    state: Arc<dyn State>,
+    writer: Option<RunWriter>,
+) -> Result<Context, Stop> {
     let key = state.digest_key();
     let redactors = pipeline
         .flows

@@ -44,6 +44,25 @@ pub struct Publish {
 }
 
 impl RunOptions {
+    /// For looking at single records: everything is decided and nothing is written, whatever cursors say.
+    pub(crate) fn looking() -> Self {
+        RunOptions {
+            dry_run: true,
+            limit: None,
+            only: Vec::new(),
+            flows: Vec::new(),
+            publish: None,
+            full: true,
+            yes: false,
+            snapshots: PathBuf::new(),
+            state: PathBuf::new(),
+            from_run: None,
+            strict: false,
+            time_limit: None,
+            workers: 1,
+        }
+    }
+
     /// Whether a flow is to be run.
     pub(crate) fn chooses(&self, flow: &str) -> bool {
         self.flows.is_empty() || self.flows.iter().any(|chosen| chosen == flow)

@@ -212,19 +212,9 @@ fn chosen(pipeline: &Pipeline, name: Option<&str>) -> Result<FlowId, PreviewErro
 
 fn run_options(options: &PreviewOptions) -> RunOptions {
     RunOptions {
-        dry_run: true,
-        limit: None,
-        only: Vec::new(),
-        flows: Vec::new(),
-        publish: None,
-        full: true,
-        yes: false,
         snapshots: options.snapshots.clone(),
         state: options.state.clone(),
-        from_run: None,
-        strict: false,
-        time_limit: None,
-        workers: 1,
+        ..RunOptions::looking()
     }
 }
 

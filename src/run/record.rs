@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
-use super::batch::{Batch as Head, Decision, Item, Origin, Update};
+use super::batch::{Batch as Head, CREATED_BY_RUN, Decision, Item, Origin, Update};
 use super::context::Context;
 use super::load::{Effect, Loaded, Loader};
 use super::shown::Shown;
@@ -383,7 +383,7 @@ impl<'c> Recorder<'c> {
             let name = &rule.target.name;
             let new = match cell {
                 Cell::Value(value) => value.clone(),
-                Cell::Pending(_) => Value::text("(created by this run)"),
+                Cell::Pending(_) => Value::text(CREATED_BY_RUN),
                 Cell::Absent => Value::Null,
             };
             changed.push(name.clone());

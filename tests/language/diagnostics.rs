@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crosswalk::compile::environment::EmptyEnvironment;
 use crosswalk::compile::{CompileOptions, check_file};
-use crosswalk::definition::{FileKind, read_connector, read_pipeline};
+use crosswalk::definition::{FileKind, read_connector, read_mapping_tests, read_pipeline};
 use crosswalk::diagnostic::{Code, Diagnostics, json, json_lines, sarif, summary, text};
 use crosswalk::document::Document;
 
@@ -23,6 +23,7 @@ fn check(path: &Path) -> Diagnostics {
         match FileKind::of(&document) {
             FileKind::Pipeline => drop(read_pipeline(&document, &mut diagnostics)),
             FileKind::Connector => drop(read_connector(&document, &mut diagnostics)),
+            FileKind::Tests => drop(read_mapping_tests(&document, &mut diagnostics)),
         }
     }
     diagnostics.sorted()

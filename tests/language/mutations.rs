@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crosswalk::definition::{FileKind, read_connector, read_pipeline};
+use crosswalk::definition::{FileKind, read_connector, read_mapping_tests, read_pipeline};
 use crosswalk::diagnostic::{Code, Diagnostics, Locate, Part, json, sarif, text};
 use crosswalk::document::Document;
 use proptest::prelude::*;
@@ -18,6 +18,9 @@ fn read(text_of_file: &str) -> Diagnostics {
             }
             FileKind::Connector => {
                 read_connector(&document, &mut diagnostics).is_some_and(|parsed| parsed.is_complete())
+            }
+            FileKind::Tests => {
+                read_mapping_tests(&document, &mut diagnostics).is_some_and(|parsed| parsed.is_complete())
             }
         };
         assert_eq!(

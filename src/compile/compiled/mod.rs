@@ -5,6 +5,7 @@
 
 mod connector;
 mod flow;
+mod mapping_tests;
 mod pipeline;
 mod policy;
 mod rule;
@@ -13,6 +14,7 @@ mod two_way;
 
 pub use connector::*;
 pub use flow::*;
+pub use mapping_tests::*;
 pub use pipeline::*;
 pub use policy::*;
 pub use rule::*;

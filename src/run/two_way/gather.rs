@@ -401,7 +401,8 @@ fn undecided(pairs: &[Pair]) -> impl Iterator<Item = &Pair> {
     pairs.iter().filter(|pair| pair.at_once.is_none())
 }
 
-fn observed(mut item: Item, by_key: bool, presence: Presence) -> Observed {
+/// A record as it was read.
+pub(super) fn observed(mut item: Item, by_key: bool, presence: Presence) -> Observed {
     let view = match item.record.value() {
         Ok(view) => view.into_owned(),
         Err(error) => {

@@ -287,7 +287,7 @@ impl<'c> Judge<'c> {
     }
 
     /// What is known of each row.
-    fn facts(&self, pair: &Pair) -> Vec<RowFacts> {
+    pub(super) fn facts(&self, pair: &Pair) -> Vec<RowFacts> {
         let baseline = pair
             .stored
             .as_ref()

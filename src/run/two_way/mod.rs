@@ -12,6 +12,7 @@ mod gather;
 mod judge;
 mod pair;
 mod quiet;
+mod trial;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -39,6 +40,7 @@ use gather::Gatherer;
 use judge::Judge;
 use pair::Pair;
 use quiet::{Sifted, sifted_ahead};
+pub(crate) use trial::{Conflict, InStep, Tried, remember, try_pair};
 
 /// Queue items and unresolved keys are tried again in batches of this size.
 const RETRIED_AT_ONCE: usize = 500;
