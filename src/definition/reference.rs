@@ -15,7 +15,7 @@ use crate::expression::{FILTERS, TESTS};
 #[must_use]
 pub fn reference() -> String {
     let mut page = String::from(
-        "# The words of pipeline and connector files\n\n\
+        "# The words of pipeline, connector and test files\n\n\
          Generated from the program's own types; do not edit. `$.a.b` is a path (JSONPath, RFC 9535) and `\"{{ … }}\"` a \
          template; what `$` is and which names a template sees stands with each word. `NAME` is a name of your own.\n\n\
          The steps of a rule always happen in this order: value, each/as, take, default, enum, lookup, then, type, \

@@ -23,6 +23,7 @@ mod folder;
 mod interruption;
 mod limits;
 mod main_job;
+mod mapping_tests;
 mod options;
 mod oracle;
 mod privacy;

@@ -6,9 +6,9 @@ use std::fs;
 use std::path::Path;
 
 use crosswalk::definition::{
-    Amount, Changes, CreateWhen, ErrorOutcome, Flow, FlowOnNone, Mode, OnFrozen, OnNone, OnNull,
-    OnPairDeleted, OnceOrSides, Pii, Relationship, Source, Take, Write, connector_schema, pipeline_schema,
-    read_connector, read_pipeline, reference,
+    Amount, Changes, ChosenSide, CreateWhen, ErrorOutcome, Flow, FlowOnNone, GivenRecord, Mode, OnFrozen,
+    OnNone, OnNull, OnPairDeleted, OnceOrSides, Pii, Relationship, Source, Take, Write, connector_schema,
+    pipeline_schema, read_connector, read_mapping_tests, read_pipeline, reference, tests_schema,
 };
 use crosswalk::definition::{Connector, Pipeline};
 use crosswalk::diagnostic::{Diagnostics, text};
@@ -163,12 +163,32 @@ fn every_word_of_a_connector_is_read() {
     ));
 }
 
+#[test]
+fn every_word_of_a_test_file_is_read() {
+    let document = document("tests.yaml");
+    let mut diagnostics = Diagnostics::new();
+    let parsed = read_mapping_tests(&document, &mut diagnostics);
+    assert!(diagnostics.is_empty(), "{}", text(&diagnostics, false));
+    let tests = parsed.expect("tests").definition;
+    let both_ways = &tests.cases[3];
+    let given = both_ways.given.as_ref().expect("given");
+    assert_eq!(
+        (&given.remote, &given.local),
+        (&Some(GivenRecord::Same), &Some(GivenRecord::Gone))
+    );
+    assert_eq!(given.chosen["title"], ChosenSide::Local);
+    let first = tests.cases[0].expect.as_ref().expect("expect");
+    let fields = first.fields.as_ref().expect("fields");
+    assert_eq!(fields["closed"].0, Value::Null, "null is expected, not left out");
+}
+
 /// A word that no example uses is a word that nobody has read.
 #[test]
 fn the_examples_use_every_word() {
     for (schema, file) in [
         (pipeline_schema(), "pipeline.yaml"),
         (connector_schema(), "connector.yaml"),
+        (tests_schema(), "tests.yaml"),
     ] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("tests/definition")
@@ -216,7 +236,7 @@ fn words_known(schema: &Value, known: &mut BTreeSet<String>) {
 
 #[test]
 fn every_word_is_documented_and_optional_ones_say_their_default() {
-    for schema in [pipeline_schema(), connector_schema()] {
+    for schema in [pipeline_schema(), connector_schema(), tests_schema()] {
         let mut silent = Vec::new();
         let types = schema["$defs"].as_object().expect("types").iter();
         for (name, definition) in types
@@ -290,6 +310,7 @@ fn the_committed_schemas_and_reference_are_those_of_the_types() {
     let files = [
         ("pipeline.schema.json", pretty(pipeline_schema())),
         ("connector.schema.json", pretty(connector_schema())),
+        ("tests.schema.json", pretty(tests_schema())),
         ("REFERENCE.md", reference()),
     ];
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas");

@@ -104,6 +104,7 @@ impl TestChecks<'_, '_> {
         }
         let expect = case.expect.clone().unwrap_or_default();
         self.expectation(&at.key("expect"), head.flow, &expect);
+        case.given.as_ref()?;
         let given_at = at.key("given");
         let task = match head.flow {
             TestedFlow::OneWay(id) => {

@@ -20,7 +20,7 @@ use super::environment::{EmptyEnvironment, Overrides};
 use super::pointer::Pointer;
 use super::{CompileOptions, compile_pipeline};
 use crate::definition::{self, FileKind, Literal, TestCase};
-use crate::diagnostic::{Code, Diagnostics, list};
+use crate::diagnostic::{Code, Diagnostics, Severity, list};
 use crate::document::Document;
 use crate::expression::Value;
 
@@ -172,14 +172,15 @@ impl Pipelines<'_> {
         }
         let plain = self.compile(&[]);
         if plain.diagnostics.has_errors() {
-            diagnostics.append(plain.diagnostics);
+            let errors = plain.diagnostics.iter();
+            let errors = errors.filter(|found| found.severity == Severity::Error);
+            errors.cloned().for_each(|error| diagnostics.push(error));
             return None;
         }
         let pipeline = plain.pipeline?;
         let at = Pointer::root().key("params");
-        let Some(set) = params_fit(checks, &at, &pipeline, params) else {
-            return Some(Arc::new(pipeline));
-        };
+        params_fit(checks, &at, &pipeline, params);
+        let set = as_set(&pipeline, params);
         if set.is_empty() {
             return Some(self.keep(set, pipeline));
         }
@@ -213,38 +214,49 @@ impl Pipelines<'_> {
     }
 }
 
-/// Params as `--set` would give them, if the pipeline has them all.
+/// Whether the pipeline has all of these params.
 fn params_fit(
     checks: &Checks<'_>,
     at: &Pointer,
     pipeline: &Pipeline,
     params: &IndexMap<String, Literal>,
-) -> Option<Vec<(String, String)>> {
-    let known: Vec<&str> = pipeline
-        .params
-        .as_map()
-        .map(|known| known.iter().map(|(name, _)| name).collect())
-        .unwrap_or_default();
-    let mut set = Vec::with_capacity(params.len());
+) -> bool {
+    let known: Vec<&str> = param_names(pipeline).collect();
+    let unknown = params.keys().filter(|name| !known.contains(&name.as_str()));
     let mut fits = true;
-    for (name, value) in params {
-        if !known.contains(&name.as_str()) {
-            fits = false;
-            checks.error(Code::UnknownParam, &at.itself(name), |report| {
-                report
-                    .message(format!("the pipeline has no param `{name}`"))
-                    .did_you_mean(name, known.iter().copied())
-                    .note(format!("its params are {}", list(known.iter().copied())))
-            });
-        }
-        let text = value
-            .0
-            .as_str()
-            .map_or_else(|| value.0.to_string(), str::to_owned);
-        set.push((name.clone(), text));
+    for name in unknown {
+        fits = false;
+        checks.error(Code::UnknownParam, &at.itself(name), |report| {
+            report
+                .message(format!("the pipeline has no param `{name}`"))
+                .did_you_mean(name, known.iter().copied())
+                .note(format!("its params are {}", list(known.iter().copied())))
+        });
     }
+    fits
+}
+
+fn param_names(pipeline: &Pipeline) -> impl Iterator<Item = &str> {
+    let params = pipeline.params.as_map().into_iter();
+    params.flat_map(|params| params.iter().map(|(name, _)| name))
+}
+
+/// Params as `--set` would give them, those that the pipeline has.
+fn as_set(pipeline: &Pipeline, params: &IndexMap<String, Literal>) -> Vec<(String, String)> {
+    let known = params
+        .iter()
+        .filter(|(name, _)| param_names(pipeline).any(|known| known == name.as_str()));
+    let mut set: Vec<(String, String)> = known
+        .map(|(name, value)| {
+            let text = value.0.as_str();
+            (
+                name.clone(),
+                text.map_or_else(|| value.0.to_string(), str::to_owned),
+            )
+        })
+        .collect();
     set.sort();
-    fits.then_some(set)
+    set
 }
 
 /// What all cases of one entry have in common.
@@ -289,24 +301,16 @@ impl TestChecks<'_, '_> {
         let given = case.given.clone().unwrap_or_default();
         let given_at = at.key("given");
         let mut params = self.file.params.clone();
-        params.extend(
-            given
-                .params
-                .iter()
-                .map(|(name, value)| (name.clone(), value.clone())),
-        );
+        let own = given.params.iter();
+        params.extend(own.map(|(name, value)| (name.clone(), value.clone())));
         let params_at = given_at.key("params");
-        let set = params_fit(self.checks, &params_at, self.pipeline, &given.params).and_then(|_| {
-            params_fit(
-                self.checks,
-                &Pointer::root().key("params"),
-                self.pipeline,
-                &params,
-            )
-        });
-        let Some(pipeline) = set.and_then(|set| self.pipelines.with(self.checks, &params_at, set)) else {
-            return Vec::new();
-        };
+        params_fit(self.checks, &params_at, self.pipeline, &given.params);
+        let set = as_set(self.pipeline, &params);
+        // Where the file's own params are wrong, that was said; the other names are still held against the pipeline.
+        let pipeline = self
+            .pipelines
+            .with(self.checks, &params_at, set)
+            .unwrap_or_default();
         let head = Head {
             pointer: at.as_str().to_owned(),
             pipeline,

@@ -78,7 +78,7 @@ impl TestChecks<'_, '_> {
                 report
                     .message(message)
                     .did_you_mean(name, known.iter().copied())
-                    .note(format!("there are {}", list(known.iter().copied())))
+                    .note(format!("the {what}s there: {}", list(known.iter().copied())))
             });
         }
         is_known

@@ -108,7 +108,10 @@ impl Comparison<'_> {
         };
         let Some(written) = written else {
             let names: Vec<&str> = expected.keys().map(String::as_str).collect();
-            let got = format!("nothing is written there: {}", self.decided());
+            let got = match self.expect.decision {
+                Some(_) => "nothing is written there".to_owned(),
+                None => format!("nothing is written there: {}", self.decided()),
+            };
             self.differs(word, &[word], names.join(", "), got);
             return;
         };
