@@ -46,7 +46,7 @@ impl GivenConnection {
     }
 
     /// The pages of a stream: one. Must be called inside a Tokio runtime.
-    pub(super) fn read(&self, stream: usize, request: ReadRequest) -> Reader {
+    pub(super) fn read(&self, stream: usize, request: &ReadRequest) -> Reader {
         let records = match (&request.only, self.streams.get(stream)) {
             (Some(keys), _) => self.get_many(stream, keys),
             (None, Some(stream)) => stream.records.clone(),

@@ -105,7 +105,7 @@ impl Connection {
         match &self.kind {
             Kind::Http(http) => http.read(stream, request),
             Kind::File(files) => files.read(stream, request),
-            Kind::Given(given) => given.read(stream, request),
+            Kind::Given(given) => given.read(stream, &request),
         }
     }
 

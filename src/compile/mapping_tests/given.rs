@@ -64,7 +64,7 @@ impl TestChecks<'_, '_> {
         at: &Pointer,
         case: &TestCase,
         given: &GivenCase,
-        head: Head,
+        head: &Head,
     ) -> Option<MappingCase> {
         let mut complete = true;
         let mut missing = |there: bool, word: &str, why: &str| {

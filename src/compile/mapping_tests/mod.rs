@@ -321,7 +321,7 @@ impl TestChecks<'_, '_> {
         if case.row.is_some() {
             return self.table(&at, case, &given, &head);
         }
-        self.single(&at, case, &given, head).into_iter().collect()
+        self.single(&at, case, &given, &head).into_iter().collect()
     }
 
     /// The flow of a case.

@@ -86,7 +86,7 @@ impl Became {
     pub(super) fn of_planned(
         pipeline: &Pipeline,
         flow: FlowId,
-        planned: Planned,
+        planned: &Planned,
         coverage: Coverage,
     ) -> Became {
         let rows = &pipeline.flows[flow].rows;
@@ -98,7 +98,7 @@ impl Became {
         };
         Became {
             decision: planned.decision.word().to_owned(),
-            created: created(&planned),
+            created: created(planned),
             reason: Refused::of(&planned.decision),
             held: Vec::new(),
             fallbacks,
@@ -107,7 +107,7 @@ impl Became {
             coverage,
             writes: PerSide {
                 remote: None,
-                local: written(pipeline, flow, &planned),
+                local: written(pipeline, flow, planned),
             },
         }
     }

@@ -177,7 +177,7 @@ impl World {
             .into_iter()
             .next()
             .ok_or_else(|| Stop::Internal("a given record was lost".to_owned()))?;
-        Ok(Became::of_planned(self.pipeline(), flow, planned, coverage))
+        Ok(Became::of_planned(self.pipeline(), flow, &planned, coverage))
     }
 
     async fn transformed(&self, flow: FlowId, record: &Value<'static>) -> Result<Transformed, Stop> {
