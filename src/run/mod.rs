@@ -224,7 +224,7 @@ fn open(
     state: Arc<dyn State>,
     writer: Option<RunWriter>,
 ) -> Result<Context, Stop> {
-    let connections = connect(run, &pipeline, &telemetry, cancellation)?;
+    let connections = connect(run, &pipeline, &telemetry, cancellation, &state)?;
     assemble(
         run,
         pipeline,
@@ -243,6 +243,7 @@ fn connect(
     pipeline: &Arc<Pipeline>,
     telemetry: &Arc<Telemetry>,
     cancellation: &Cancellation,
+    state: &Arc<dyn State>,
 ) -> Result<Arc<[Connection]>, Stop> {
     let mut connections = Vec::with_capacity(pipeline.connections.len());
     for id in 0..pipeline.connections.len() {
@@ -252,8 +253,8 @@ fn connect(
             telemetry: Arc::clone(telemetry),
             run: run.to_string(),
             memory: Some(Arc::new(AccountMemory {
-                state: Arc::clone(&state),
-                account: account_of(&pipeline, id),
+                state: Arc::clone(state),
+                account: account_of(pipeline, id),
             })),
             ..ConnectionContext::default()
         };
