@@ -5,6 +5,7 @@ use tracing::level_filters::LevelFilter;
 
 use super::exit;
 use super::links;
+use super::plan;
 use super::preview;
 use super::publish;
 use super::queue;
@@ -68,6 +69,8 @@ pub struct Global {
 pub enum Command {
     /// Run a pipeline: read what changed, map it, write what differs, leave snapshots
     Run(run::Run),
+    /// Say what a run would do, field by field, and write nothing
+    Plan(plan::Plan),
     /// Create the remote counterparts of local records of a two-way flow now
     Publish(publish::Publish),
     /// Show one record on its way through a flow, down to the requests that would be sent

@@ -12,6 +12,7 @@ mod links;
 mod load;
 mod location;
 mod output;
+mod plan;
 mod preview;
 mod publish;
 mod queue;
@@ -19,7 +20,9 @@ mod rehearsal;
 mod run;
 mod sandbox;
 mod schema;
+mod selection;
 mod signals;
+mod site;
 mod status;
 mod summary;
 mod table;
@@ -91,6 +94,7 @@ fn dispatch(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Check(arguments) => check::check(context, &arguments),
         Command::Test(arguments) => test::test(context, &arguments),
         Command::Run(arguments) => run::run(context, &arguments),
+        Command::Plan(arguments) => plan::plan(context, &arguments),
         Command::Publish(arguments) => publish::publish(context, &arguments),
         Command::Preview(arguments) => preview::preview(context, &arguments),
         Command::Validate(arguments) => validate::validate(context, &arguments),

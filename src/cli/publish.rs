@@ -7,7 +7,7 @@ use clap::Args;
 use super::Context;
 use super::execution::Execution;
 use super::exit::{Exit, Failure};
-use super::run::is_on;
+use super::selection::is_on;
 use crate::compile::compiled::{CreateWhen, Pipeline, Side, TwoWay};
 use crate::run::{Publish as Published, RunOptions};
 

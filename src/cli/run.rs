@@ -1,12 +1,14 @@
 //! `crosswalk run`: executes a pipeline and says what it did.
 
+use std::path::PathBuf;
+
 use anyhow::anyhow;
 use clap::Args;
 
 use super::Context;
 use super::execution::Execution;
 use super::exit::{Exit, Failure};
-use crate::compile::compiled::Pipeline;
+use super::selection::Selection;
 use crate::run::RunOptions;
 
 /// The arguments of `crosswalk run`.
@@ -15,72 +17,44 @@ use crate::run::RunOptions;
 Examples:
   crosswalk run mappings/tickets-cases.yaml --sandbox     rehearse against local stand-ins, no account needed
   crosswalk run sync.yaml --dry-run --limit 100           decide about 100 records, write nothing
+  crosswalk run sync.yaml --plan plan.json                exactly what `crosswalk plan --out plan.json` said
   crosswalk run sync.yaml --only 4711 --only 4712         just these records
   crosswalk run sync.yaml --set start=2026-01-01 --full   read everything again and compare
   crosswalk run sync.yaml --summary summary.json -q --log-format json")]
 pub struct Run {
-    /// Stop reading after so many records; the next run continues there
-    #[arg(long, value_name = "COUNT")]
-    limit: Option<u64>,
-    /// Only the record with this key (`KEY`, or `STREAM:KEY`); may be given several times
-    #[arg(long, value_name = "KEY")]
-    only: Vec<String>,
-    /// Only this flow; may be given several times
-    #[arg(long, value_name = "NAME")]
-    flow: Vec<String>,
-    /// Read everything again instead of what changed since the last run, and compare
-    #[arg(long)]
-    full: bool,
+    #[command(flatten)]
+    selection: Selection,
     /// Map the records of an earlier run's snapshots again instead of reading the source
     #[arg(long, value_name = "RUN", conflicts_with_all = ["full", "limit"])]
     from_run: Option<String>,
+    /// Do exactly what this file of `crosswalk plan --out` says; refused (exit 8) if anything has moved since
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["limit", "only", "flow", "full", "from_run", "dry_run"])]
+    plan: Option<PathBuf>,
     #[command(flatten)]
     execution: Execution,
 }
 
 /// Runs the subcommand.
 pub(super) fn run(context: &Context, arguments: &Run) -> Result<Exit, Failure> {
+    if let Some(plan) = arguments.plan.as_ref().filter(|plan| !plan.is_file()) {
+        return Err(Failure::usage(anyhow!(
+            "there is no plan file `{}`: `crosswalk plan --out FILE` makes one",
+            plan.display()
+        )));
+    }
     arguments.execution.execute(context, |pipeline, options| {
-        arguments.check_flows(pipeline)?;
-        Ok(arguments.ask(options))
+        Ok(arguments.beside(arguments.selection.ask(pipeline, options)?))
     })
 }
 
 impl Run {
-    fn ask(&self, options: RunOptions) -> RunOptions {
+    /// The options with what only `run` knows.
+    fn beside(&self, options: RunOptions) -> RunOptions {
         RunOptions {
-            limit: self.limit,
-            only: self.only.clone(),
-            flows: self.flow.clone(),
-            full: self.full,
             from_run: self.from_run.clone(),
+            plan: self.plan.clone(),
             ..options
         }
-    }
-
-    fn check_flows(&self, pipeline: &Pipeline) -> Result<(), Failure> {
-        let mut known: Vec<&str> = (0..pipeline.flows.len())
-            .map(|id| pipeline.written_name(id))
-            .collect();
-        known.dedup();
-        for asked in &self.flow {
-            if !known.contains(&asked.as_str()) {
-                return Err(Failure::usage(anyhow!(
-                    "the pipeline has no flow `{asked}`: it has {}",
-                    known.join(", ")
-                )));
-            }
-            is_on(pipeline, asked)?;
-        }
-        Ok(())
-    }
-}
-
-/// Refuses a flow by name that is off.
-pub(super) fn is_on(pipeline: &Pipeline, flow: &str) -> Result<(), Failure> {
-    match pipeline.disabled().find(|(name, _)| *name == flow) {
-        Some((_, reason)) => Err(Failure::usage(anyhow!("flow `{flow}` is disabled: {reason}"))),
-        None => Ok(()),
     }
 }
 
@@ -111,7 +85,7 @@ mod tests {
                 .as_str(),
         )
         .unwrap();
-        let options = run.ask(run.execution.options());
+        let options = run.beside(run.selection.of(run.execution.options()));
         assert!(options.dry_run && options.strict && !options.full);
         assert_eq!(options.limit, Some(10));
         assert_eq!(options.only, ["7", "tickets:8"]);
@@ -127,5 +101,8 @@ mod tests {
         assert!(parse("crosswalk run").is_err());
         assert!(parse("crosswalk run sync.yaml --from-run 1 --full").is_err());
         assert!(parse("crosswalk run sync.yaml --from-run 1 --limit 3").is_err());
+        for option in ["--limit 3", "--only 7", "--flow cases", "--full", "--dry-run"] {
+            assert!(parse(&format!("crosswalk run sync.yaml --plan p.json {option}")).is_err());
+        }
     }
 }

@@ -40,7 +40,7 @@ pub use outcome::{Cell, Coverage, FallbackUsed, Mapped, Outcome, Pending, Refuse
 pub use payload::payload;
 pub use resolver::{Found, PendingKey, Resolution, Resolver};
 pub use shape::evaluate_shape;
-pub use trace::{RowTrace, Trace, TraceStep};
+pub use trace::{MASK, RowTrace, Trace, TraceStep};
 
 #[cfg(test)]
 mod tests;

@@ -51,7 +51,7 @@ pub struct TraceStep {
 }
 
 /// What stands for a private value.
-pub(super) const MASK: &str = "***";
+pub const MASK: &str = "***";
 
 impl Trace {
     /// An empty trace that masks private values.

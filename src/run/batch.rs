@@ -129,17 +129,8 @@ impl Planned {
 
     /// Whether its write sends a value that load has yet to create.
     pub(crate) fn sends_pending(&self) -> bool {
-        let Some(mapped) = self.mapped() else { return false };
-        let pending = |row: usize| matches!(mapped.cells.get(row), Some(Cell::Pending(_)));
-        match &self.decision {
-            Decision::Create => mapped.cells.iter().any(|cell| matches!(cell, Cell::Pending(_))),
-            Decision::Update(update) => update.changes.iter().any(|change| pending(change.row)),
-            Decision::UpdateAll(updates) => {
-                let changes = updates.iter().flat_map(|update| &update.changes);
-                changes.into_iter().any(|change| pending(change.row))
-            }
-            _ => false,
-        }
+        self.mapped()
+            .is_some_and(|mapped| self.decision.sends_pending(mapped))
     }
 
     /// The values, for decisions that write.
@@ -227,6 +218,20 @@ impl Decision {
             Decision::Rejected(_) => "reject",
             Decision::Held(_) => "hold",
             Decision::Waiting(_) => "wait",
+        }
+    }
+
+    /// Whether it sends a value that load has yet to create.
+    pub(crate) fn sends_pending(&self, mapped: &MappedItem) -> bool {
+        let pending = |row: usize| matches!(mapped.cells.get(row), Some(Cell::Pending(_)));
+        match self {
+            Decision::Create => mapped.cells.iter().any(|cell| matches!(cell, Cell::Pending(_))),
+            Decision::Update(update) => update.changes.iter().any(|change| pending(change.row)),
+            Decision::UpdateAll(updates) => {
+                let mut changes = updates.iter().flat_map(|update| &update.changes);
+                changes.any(|change| pending(change.row))
+            }
+            _ => false,
         }
     }
 

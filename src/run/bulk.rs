@@ -35,6 +35,27 @@ impl Parcel {
     }
 }
 
+/// How writes share requests.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SharedBy {
+    at_most: u64,
+    has_job: bool,
+}
+
+impl SharedBy {
+    /// About how many requests so many writes need: a job is asked after once at least.
+    pub(super) fn requests(self, writes: u64) -> u64 {
+        let (worth, each) = match self.has_job {
+            true => (WORTH_A_JOB, 2),
+            false => (WORTH_A_REQUEST, 1),
+        };
+        match writes < worth as u64 {
+            true => writes,
+            false => writes.div_ceil(self.at_most) * each,
+        }
+    }
+}
+
 /// What of a flow's writes may share requests.
 pub(super) struct Sharing<'c> {
     flow: &'c Flow,
@@ -76,6 +97,14 @@ impl<'c> Sharing<'c> {
             Operation::Update => self.update,
             Operation::Upsert | Operation::Delete => None,
         }
+    }
+
+    /// How such writes of the flow share requests, if they may.
+    pub(super) fn shared_by(&self, operation: Operation) -> Option<SharedBy> {
+        self.many(operation).map(|many| SharedBy {
+            at_most: many.at_most.max(1) as u64,
+            has_job: many.job.is_some(),
+        })
     }
 
     /// Whether such writes of the flow may share a request.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use uuid::Uuid;
 
+use super::outlook::{Collector, Kept};
 use super::shared::SharedReads;
 use super::{Cancellation, RunOptions, Stop};
 use crate::compile::compiled::{ConnectionId, Flow, FlowId, Pipeline, Stream, StreamRef};
@@ -27,6 +28,10 @@ pub(crate) struct Context {
     pub(crate) shared: SharedReads,
     /// None in a dry run.
     pub(crate) writer: Option<RunWriter>,
+    /// Where decisions go instead of load, when a plan is made.
+    pub(crate) collector: Option<Arc<Collector>>,
+    /// The plan that the run keeps to.
+    pub(crate) kept: Option<Arc<Kept>>,
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) options: RunOptions,
     pub(crate) cancellation: Cancellation,
@@ -111,6 +116,11 @@ impl Context {
             .iter()
             .map(|row| row.target.name.clone())
             .collect()
+    }
+
+    /// Whether what waits in the queue is tried again: not where decisions are only counted.
+    pub(crate) fn tries_again(&self) -> bool {
+        !self.options.dry_run || self.collector.is_some()
     }
 
     /// Fails when the run should come to an end.

@@ -10,7 +10,7 @@ use super::batch::{Batch, Decision, Origin, Planned};
 use super::context::Context;
 use super::feed::{Feed, read_request};
 use super::guard::{CHANGED, DELETED, check_rejects, guard_of, refusal};
-use super::load::{Loaded, Loader};
+use super::load::Loader;
 use super::plan::Planner;
 use super::record::{CursorMoves, Recorder, count_decision};
 use super::spool::Spool;
@@ -40,6 +40,16 @@ pub(crate) struct FlowRun {
     alone: bool,
     /// Records of which a write's answer was lost in this run.
     lost: Vec<String>,
+    /// What a plan counts.
+    foreseen: Foreseen,
+}
+
+/// What a plan counts of a flow, and the records of the queue that it has decided about.
+#[derive(Debug, Default)]
+struct Foreseen {
+    again: HashSet<String>,
+    changed: u64,
+    deleted: u64,
 }
 
 impl FlowRun {
@@ -62,6 +72,7 @@ impl FlowRun {
             batches: 0,
             alone: false,
             lost: Vec::new(),
+            foreseen: Foreseen::default(),
         }
     }
 
@@ -94,7 +105,11 @@ impl FlowRun {
         let feed = self.pages()?;
         let feed = super::gather::gathered(&self.context, self.id, feed).await?;
         match guard_of(self.flow()) {
-            Some(guard) if !self.context.options.dry_run && !self.context.options.yes => {
+            Some(guard)
+                if !self.context.options.dry_run
+                    && !self.context.options.yes
+                    && self.context.kept.is_none() =>
+            {
                 self.run_guarded(feed, &guard).await?;
             }
             _ => self.drive(feed, &HashMap::new()).await?,
@@ -104,6 +119,7 @@ impl FlowRun {
         if self.mirrors() {
             self.delete_unseen(first).await?;
         }
+        self.foresee_guard()?;
         self.check_budget(true)
     }
 
@@ -146,7 +162,7 @@ impl FlowRun {
                 origin: Origin::Asked,
             };
             if self.context.options.dry_run {
-                self.count_dry(&head, &planned);
+                self.foresee(&head, planned)?;
                 continue;
             }
             let context = Arc::clone(&self.context);
@@ -211,7 +227,7 @@ impl FlowRun {
     async fn retry_queue(&mut self) -> Result<(), Stop> {
         let from = self.flow().from;
         let parents = super::asked::parents(&self.context, self.flow());
-        if self.context.options.dry_run || parents.is_none() && !readable_by_key(&self.context, self.flow()) {
+        if !self.context.tries_again() || parents.is_none() && !readable_by_key(&self.context, self.flow()) {
             return Ok(());
         }
         let most = self.flow().rejects.retry_at_most;
@@ -253,7 +269,7 @@ impl FlowRun {
 
     /// Maps the records again whose fallbacks can be replaced by what is found now.
     async fn retry_fallbacks(&mut self) -> Result<(), Stop> {
-        if self.context.options.dry_run || !readable_by_key(&self.context, self.flow()) {
+        if !self.context.tries_again() || !readable_by_key(&self.context, self.flow()) {
             return Ok(());
         }
         let resolved = self.context.lookups.resolved_fallbacks(&self.flow().name).await?;
@@ -343,7 +359,10 @@ impl FlowRun {
         counters.plan.records.add(planned.len() as u64);
         counters.plan.batches.add(1);
         if context.options.dry_run {
-            self.count_dry(&batch.head, &planned);
+            let parents = self.foresee(&batch.head, planned)?;
+            for child in &mut self.children {
+                child.run_children(&parents, &HashMap::new()).await?;
+            }
             return Ok(());
         }
         if let Some(writer) = &context.writer {
@@ -370,7 +389,8 @@ impl FlowRun {
                 CursorMoves::AfterChildren,
                 &mut self.summary,
             )?;
-            let parents = parents(&loaded);
+            let effects = loaded.effects.iter().filter(|effect| !effect.unfinished);
+            let parents = parents(effects.map(|effect| &effect.planned));
             for child in &mut self.children {
                 child.run_children(&parents, &HashMap::new()).await?;
             }
@@ -418,19 +438,57 @@ impl FlowRun {
         self.check_budget(false)
     }
 
-    fn count_dry(&mut self, head: &Batch, planned: &[Planned]) {
+    /// Counts a batch where nothing is written, and tells the plan of it; returns the parents of children.
+    fn foresee(&mut self, head: &Batch, mut planned: Vec<Planned>) -> Result<Vec<Record>, Stop> {
         match head.origin {
             Origin::Queue => self.summary.retried += planned.len() as u64,
             Origin::Source | Origin::Asked | Origin::Snapshot => self.summary.read += planned.len() as u64,
         }
         let recorder = Recorder::new(&self.context, self.id);
-        for one in planned {
+        for one in &mut planned {
+            // A run would have written what it tried again when the stream brings it once more.
+            if head.origin != Origin::Queue && self.foreseen.again.contains(&one.item.key) {
+                one.decision = Decision::Duplicate;
+            }
             recorder.log(&one.item.key, &one.decision);
             count_decision(&one.decision, false, &mut self.summary);
             if let Decision::Update(update) = &one.decision {
                 self.summary.field_changes += update.changes.len() as u64;
             }
+            match (head.origin, &one.decision) {
+                (Origin::Queue, _) => {
+                    self.foreseen.again.insert(one.item.key.clone());
+                }
+                (_, Decision::Create | Decision::Update(_) | Decision::UpdateAll(_)) => {
+                    self.foreseen.changed += 1;
+                }
+                (_, Decision::Delete { .. }) => self.foreseen.deleted += 1,
+                _ => {}
+            }
         }
+        if let Some(collector) = &self.context.collector {
+            collector.planned(&self.context, self.id, &planned)?;
+        }
+        Ok(parents(planned.iter()))
+    }
+
+    /// Tells the plan what the flow's guard would refuse.
+    fn foresee_guard(&self) -> Result<(), Stop> {
+        let (Some(collector), Some(guard)) = (&self.context.collector, guard_of(self.flow())) else {
+            return Ok(());
+        };
+        let linked = self
+            .context
+            .state
+            .link_count(self.context.flow_ref(self.flow()))?;
+        let Foreseen { changed, deleted, .. } = self.foreseen;
+        let changed = changed + collector.references(self.id);
+        let refusal = refusal(self.flow(), CHANGED, changed, guard.change_at_most, linked)
+            .or_else(|| refusal(self.flow(), DELETED, deleted, guard.delete_at_most, linked));
+        if let Some(refusal) = refusal {
+            collector.refused(&refusal);
+        }
+        Ok(())
     }
 
     fn check_budget(&self, at_end: bool) -> Result<(), Stop> {
@@ -448,18 +506,15 @@ pub(crate) fn readable_by_key(context: &Context, flow: &Flow) -> bool {
             .any(|find| find.by.source() == stream.key.source())
 }
 
-/// The records of a batch that have a counterpart now: what their children belong to.
-fn parents(loaded: &Loaded) -> Vec<Record> {
-    loaded
-        .effects
-        .iter()
-        .filter(|effect| {
-            !effect.unfinished
-                && matches!(
-                    effect.planned.decision,
-                    Decision::Create | Decision::Update(_) | Decision::Unchanged { .. }
-                )
+/// The records that have a counterpart now, or would have: what their children belong to.
+fn parents<'p>(planned: impl Iterator<Item = &'p Planned>) -> Vec<Record> {
+    planned
+        .filter(|planned| {
+            matches!(
+                planned.decision,
+                Decision::Create | Decision::Update(_) | Decision::Unchanged { .. }
+            )
         })
-        .map(|effect| effect.planned.item.record.clone())
+        .map(|planned| planned.item.record.clone())
         .collect()
 }

@@ -171,7 +171,12 @@ impl<'c> Loader<'c> {
     }
 
     /// Makes the writes of a batch. Nothing is committed yet.
-    pub(crate) async fn load(&self, planned: Vec<Planned>) -> Result<Loaded, Stop> {
+    pub(crate) async fn load(&self, mut planned: Vec<Planned>) -> Result<Loaded, Stop> {
+        if let Some(kept) = &self.context.kept {
+            for one in &mut planned {
+                kept.keep_to(self.context, self.flow_id, one);
+            }
+        }
         let mut settled = Vec::new();
         let mut references = References::new(&self.flow.name);
         let mut stop = references.create(self.context, &planned, &mut settled).await?;
@@ -388,11 +393,13 @@ impl<'c> Loader<'c> {
             let Some(effect) = effects.get_mut(position) else {
                 continue;
             };
-            let decision = planner.plan_again(&effect.planned).await?;
-            if decision.writes() {
+            effect.planned.decision = planner.plan_again(&effect.planned).await?;
+            if let Some(kept) = &self.context.kept {
+                kept.keep_to(self.context, self.flow_id, &mut effect.planned);
+            }
+            if effect.planned.decision.writes() {
                 todo.push(position);
             }
-            effect.planned.decision = decision;
         }
         Ok(todo)
     }

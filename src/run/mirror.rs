@@ -39,7 +39,7 @@ pub(crate) async fn unseen(context: &Context, id: FlowId, first: u64) -> Result<
             batches.push(missing);
         }
     }
-    if deletions > 0 && !context.options.yes && !context.options.dry_run {
+    if deletions > 0 && !context.options.yes && !context.options.dry_run && context.kept.is_none() {
         deletions_allowed(context, flow, deletions)?;
     }
     Ok(batches)

@@ -23,6 +23,7 @@ mod memory;
 mod mirror;
 mod one_per;
 mod options;
+mod outlook;
 mod plan;
 mod preview;
 mod record;
@@ -40,6 +41,7 @@ mod transform;
 mod two_way;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -50,6 +52,11 @@ pub use mapping_tests::{
     CaseReport, Mismatch, RuleTraced, SourcePlace, TestReport, Untouched, UntouchedIn, run_tests,
 };
 pub use options::{Publish, RunOptions};
+pub use outlook::{
+    Plan, PlanAsked, PlanBasis, PlanCalls, PlanConflict, PlanCount, PlanCursor, PlanDocument, PlanFallback,
+    PlanField, PlanFileError, PlanHeld, PlanItem, PlanKind, PlanLimit, PlanNotCarried, PlanReason,
+    PlanReport,
+};
 pub use preview::{
     Preview, PreviewChange, PreviewError, PreviewOptions, PreviewReason, PreviewRecord, PreviewRequest,
     preview,
@@ -66,6 +73,7 @@ use crate::telemetry::Telemetry;
 use context::{Context, Searched, account_of};
 use flow::FlowRun;
 use memory::AccountMemory;
+use outlook::{Collector, Kept};
 use shared::SharedReads;
 use stop::Stop;
 use two_way::TwoWayRun;
@@ -76,6 +84,106 @@ pub async fn run(
     options: RunOptions,
     telemetry: Arc<Telemetry>,
     cancellation: Cancellation,
+) -> Summary {
+    supervised(pipeline, options, telemetry, cancellation, None).await
+}
+
+/// Decides what a run would do, over a copy of the state, and writes nothing to a system. With `lasting` the plan is to
+/// be executed later: the state whose key its digests need is made if there is none yet.
+///
+/// # Errors
+/// It did not come to a plan: the ending that a run would have, and why. What a run would meet later is in the plan.
+pub async fn plan(
+    pipeline: Arc<Pipeline>,
+    options: RunOptions,
+    telemetry: Arc<Telemetry>,
+    cancellation: Cancellation,
+    lasting: bool,
+) -> Result<Plan, (Ending, String)> {
+    let made = async {
+        if lasting {
+            SqliteState::open(&options.state)?;
+        }
+        planned(pipeline, options, telemetry, &cancellation).await
+    };
+    made.await
+        .map_err(|stop| (stop.ending(&cancellation), with_causes(&stop)))
+}
+
+async fn planned(
+    pipeline: Arc<Pipeline>,
+    options: RunOptions,
+    telemetry: Arc<Telemetry>,
+    cancellation: &Cancellation,
+) -> Result<Plan, Stop> {
+    let options = RunOptions {
+        dry_run: true,
+        plan: None,
+        ..options
+    };
+    let state: Arc<dyn State> = Arc::new(SqliteState::scratch_copy(&options.state)?);
+    let basis = PlanBasis::now(&pipeline, &options, &*state)?;
+    let key = state.digest_key();
+    let collector = Arc::new(Collector::new()?);
+    let summary = supervised(
+        Arc::clone(&pipeline),
+        options,
+        Arc::clone(&telemetry),
+        cancellation.clone(),
+        Some((state, Arc::clone(&collector))),
+    )
+    .await;
+    let collector =
+        Arc::into_inner(collector).ok_or_else(|| Stop::Internal("a task outlived the plan".to_owned()))?;
+    Plan::new(&pipeline, collector, basis, key, &summary, &telemetry)
+}
+
+/// Reads the plan that a run is to keep to, and fails unless the same would be done now.
+async fn kept_plan(
+    path: &Path,
+    pipeline: &Arc<Pipeline>,
+    options: &mut RunOptions,
+    telemetry: &Arc<Telemetry>,
+    cancellation: &Cancellation,
+    state: &dyn State,
+) -> Result<Kept, Stop> {
+    let kept = Kept::read(path, &state.digest_key())?;
+    let asked = &kept.basis.asked;
+    options.flows.clone_from(&asked.flows);
+    options.only.clone_from(&asked.only);
+    (options.limit, options.full) = (asked.limit, asked.full);
+    if let Some(moved) = kept.basis.moved(&PlanBasis::now(pipeline, options, state)?) {
+        return Err(Stop::Refused(format!(
+            "the plan `{}` is outdated: {moved}; nothing was written; make a new plan",
+            path.display()
+        )));
+    }
+    let again = RunOptions {
+        time_limit: None,
+        ..options.clone()
+    };
+    // Boxed, because planning is a run within this one.
+    let now = planned(Arc::clone(pipeline), again, Arc::clone(telemetry), cancellation);
+    let now = Box::pin(now).await?;
+    if !now.report.complete {
+        return Err(Stop::Planning {
+            ending: now.report.ending,
+            message: now.report.message.unwrap_or_default(),
+        });
+    }
+    if let (Some(refusal), false) = (now.report.guards.first(), options.yes) {
+        return Err(Stop::Refused(refusal.clone()));
+    }
+    kept.equals(&now)?;
+    Ok(kept)
+}
+
+async fn supervised(
+    pipeline: Arc<Pipeline>,
+    options: RunOptions,
+    telemetry: Arc<Telemetry>,
+    cancellation: Cancellation,
+    planning: Option<(Arc<dyn State>, Arc<Collector>)>,
 ) -> Summary {
     let run = Uuid::now_v7();
     let mut summary = Summary {
@@ -107,6 +215,7 @@ pub async fn run(
         Arc::clone(&telemetry),
         &cancellation,
         &mut summary,
+        planning,
     )
     .await;
     if let Some(timer) = timer {
@@ -131,16 +240,25 @@ pub async fn run(
 async fn execute(
     run: Uuid,
     pipeline: Arc<Pipeline>,
-    options: RunOptions,
+    mut options: RunOptions,
     telemetry: Arc<Telemetry>,
     cancellation: &Cancellation,
     summary: &mut Summary,
+    planning: Option<(Arc<dyn State>, Arc<Collector>)>,
 ) -> Result<(), Stop> {
-    let state: Arc<dyn State> = match options.dry_run {
-        true => Arc::new(SqliteState::scratch_copy(&options.state)?),
-        false => Arc::new(SqliteState::open(&options.state)?),
+    let (state, collector): (Arc<dyn State>, _) = match planning {
+        Some((state, collector)) => (state, Some(collector)),
+        None if options.dry_run => (Arc::new(SqliteState::scratch_copy(&options.state)?), None),
+        None => (Arc::new(SqliteState::open(&options.state)?), None),
     };
     let _lease = state.lease(&pipeline.name, &Holder::this_process(run, summary.started))?;
+    let kept = match options.plan.clone() {
+        Some(path) => {
+            let kept = kept_plan(&path, &pipeline, &mut options, &telemetry, cancellation, &*state);
+            Some(Arc::new(kept.await?))
+        }
+        None => None,
+    };
     let dry_run = options.dry_run;
     let continues = if dry_run {
         None
@@ -164,7 +282,7 @@ async fn execute(
         })?;
     }
     let mut cursors = Vec::new();
-    let context = match open(
+    let context = open(
         run,
         pipeline,
         options,
@@ -172,10 +290,12 @@ async fn execute(
         cancellation,
         Arc::clone(&state),
         writer,
-    ) {
-        Ok(context) => Arc::new(context),
-        Err(stop) => return Err(stop),
-    };
+    )?;
+    let context = Arc::new(Context {
+        collector,
+        kept,
+        ..context
+    });
     let result = run_flows(&context, summary, &mut cursors).await;
     let result = result.and_then(|()| balanced(summary));
     for (name, item) in state.queue_list(&context.pipeline.name, &QueueFilter::default())? {
@@ -294,6 +414,8 @@ fn assemble(
         lookups,
         shared,
         writer,
+        collector: None,
+        kept: None,
         telemetry,
         options,
         cancellation: cancellation.clone(),

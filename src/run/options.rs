@@ -32,6 +32,10 @@ pub struct RunOptions {
     pub time_limit: Option<Duration>,
     /// How many batches are mapped at the same time.
     pub workers: usize,
+    /// Do what this plan file says, or nothing.
+    pub plan: Option<PathBuf>,
+    /// The systems are local stand-ins, which have another address each time.
+    pub rehearsal: bool,
 }
 
 /// Records that a person asked to be created on the other side.
@@ -60,6 +64,8 @@ impl RunOptions {
             strict: false,
             time_limit: None,
             workers: 1,
+            plan: None,
+            rehearsal: false,
         }
     }
 

@@ -21,7 +21,7 @@ use crate::compile::compiled::{ConnectorKind, Flow, FlowId, LookupId, Pipeline, 
 use crate::connector::{Operation, WriteIntent};
 use crate::expression::{Record, Value};
 use crate::mapping::{
-    Cell, Coverage, Found, Mapper, Outcome, Pending, Reject, Resolution, Resolver, Trace, payload,
+    Cell, Coverage, Found, MASK, Mapper, Outcome, Pending, Reject, Resolution, Resolver, Trace, payload,
 };
 use crate::snapshot::{PastRun, SnapshotError, Stage};
 use crate::state::{SqliteState, State};
@@ -29,8 +29,6 @@ use crate::telemetry::Telemetry;
 
 /// What stands for the key of a record that is not looked for.
 const NOT_ASKED: &str = "(not asked)";
-/// What stands for private values of records that lookups create.
-const MASK: &str = "***";
 
 /// Which record is shown, and how.
 #[derive(Clone, Debug)]

@@ -46,6 +46,14 @@ pub(crate) enum Stop {
     /// The temporary file of a guarded flow.
     #[error("the temporary file of the plan cannot be used: {0}; check the space in the temporary directory")]
     Spool(#[source] std::io::Error),
+    /// What a run under a plan is to do could not be decided once more.
+    #[error("{message}")]
+    Planning {
+        /// How deciding ended.
+        ending: Ending,
+        /// Why.
+        message: String,
+    },
     /// A defect of this program.
     #[error("internal failure: {0}")]
     Internal(String),
@@ -68,6 +76,7 @@ impl Stop {
             Stop::Refused(_) => Ending::Refused,
             Stop::Cancelled => interrupted(cancellation),
             Stop::TimeLimit => Ending::StoppedEarly,
+            Stop::Planning { ending, .. } => ending.clone(),
         }
     }
 }

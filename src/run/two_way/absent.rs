@@ -67,7 +67,9 @@ impl TwoWayRun {
             return Ok(());
         }
         tracing::info!(flow = %self.way().name, side = side.name(), records = gone.len(), "Records of linked pairs are gone.");
-        if let (Some(guard), false) = (self.guard(side), self.context.options.yes) {
+        let options = &self.context.options;
+        let unguarded = options.yes || options.dry_run || self.context.kept.is_some();
+        if let (Some(guard), false) = (self.guard(side), unguarded) {
             let count = gone.len() as u64;
             let toll = match self.way().on_delete[side.other()] {
                 OnPairDeleted::Delete => Toll {

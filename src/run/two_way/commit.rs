@@ -16,7 +16,7 @@ use crate::run::record::{Recorder, count_decision, problem};
 use crate::run::reference::References;
 use crate::run::{FlowSummary, Stop};
 use crate::state::{Batch, Fallback, LinkChange, PairKeys, QueueClear, SideMark, queue_key};
-use crate::sync::{Answered, Confirmed, PairAction};
+use crate::sync::{Answered, Confirmed};
 
 /// Collects what a batch led to, and commits it.
 pub(super) struct Commit<'c> {
@@ -186,7 +186,7 @@ impl<'c> Commit<'c> {
         summaries: &mut PerSide<FlowSummary>,
     ) -> Result<Vec<Record>, Stop> {
         self.complete = !stopped && pairs.iter().all(|pair| !pair.unfinished);
-        let parents = pairs.iter().filter_map(|pair| self.parent(pair)).collect();
+        let parents = pairs.iter().filter_map(Pair::parent).collect();
         for pair in pairs.iter() {
             self.store(pair);
         }
@@ -210,19 +210,6 @@ impl<'c> Commit<'c> {
             .cursor
             .as_ref()
             .and_then(|cursor| serde_json::to_string(cursor).ok()))
-    }
-
-    /// The record of a pair that exists on both sides now.
-    fn parent(&self, pair: &Pair) -> Option<Record> {
-        let ended = matches!(
-            pair.at_once,
-            Some(Decision::Unlink { .. } | Decision::Filtered | Decision::Duplicate | Decision::Skipped(_))
-        );
-        let bound = is_linked(pair.bond) || pair.keys[pair.from.other()].is_some();
-        if ended || pair.unfinished || !bound || matches!(pair.action, Some(PairAction::Hold(_))) {
-            return None;
-        }
-        Some(pair.sides[pair.from].as_ref()?.item.as_ref()?.record.clone())
     }
 
     /// What one pair changes in the store.
@@ -362,7 +349,7 @@ impl<'c> Commit<'c> {
             count_decision(&pair.outcome(), pair.unfinished, summary);
             summary.conflicts += pair.conflicts;
             summary.first_links += pair.first_links;
-            summary.not_carried += pair.not_carried;
+            summary.not_carried += pair.not_carried.len() as u64;
         }
         for side in Side::BOTH {
             summaries[side].altered += self.altered[side];

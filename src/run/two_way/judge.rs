@@ -42,6 +42,11 @@ impl<'c> Judge<'c> {
         }
     }
 
+    /// What every stage of the run shares.
+    pub(super) fn context(&self) -> &'c Context {
+        self.context
+    }
+
     /// The flow.
     pub(super) fn way(&self) -> &'c TwoWay {
         self.way
@@ -449,7 +454,7 @@ impl<'c> Judge<'c> {
                 pair.held_rows.push(held);
             }
             Action::NotCarried { to, reason } => {
-                pair.not_carried += 1;
+                pair.not_carried.push((row.name.clone(), to, reason));
                 let remark = format!(
                     "`{}` does not travel to {} ({})",
                     row.name,

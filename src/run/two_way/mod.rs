@@ -8,13 +8,14 @@
 
 mod absent;
 mod commit;
+mod foresee;
 mod gather;
 mod judge;
 mod pair;
 mod quiet;
 mod trial;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use futures::TryStreamExt;
@@ -66,6 +67,10 @@ pub(crate) struct TwoWayRun {
     lost: PerSide<Vec<String>>,
     /// What the pass that is under way has shown.
     seen: Option<Seen>,
+    /// Pairs that a plan has decided about, by the key of either side's record.
+    foreseen: PerSide<HashSet<String>>,
+    /// What the pass would change, as far as a plan counts it.
+    toll: Toll,
 }
 
 impl TwoWayRun {
@@ -102,6 +107,8 @@ impl TwoWayRun {
             alone: PerSide::default(),
             lost: PerSide::default(),
             seen: None,
+            foreseen: PerSide::default(),
+            toll: Toll::default(),
         }
     }
 
@@ -169,7 +176,8 @@ impl TwoWayRun {
     async fn pass(&mut self, side: Side) -> Result<(), Stop> {
         let mut feed = self.pages(side)?;
         let options = &self.context.options;
-        if let (Some(guard), false) = (self.guard(side), options.dry_run || options.yes) {
+        let unguarded = options.dry_run || options.yes || self.context.kept.is_some();
+        if let (Some(guard), false) = (self.guard(side), unguarded) {
             let mut spool = Spool::new()?;
             let mut toll = Toll::default();
             while let Some(batch) = feed.next(&self.context).await? {
@@ -185,13 +193,14 @@ impl TwoWayRun {
             feed = Feed::spool(spool.reader()?);
         }
         let before = read_request(&self.context, self.way().to[side.other()])?.cursor;
-        let looks_for_absent = !self.context.options.dry_run && self.context.options.limit.is_none();
+        let looks_for_absent = self.context.tries_again() && self.context.options.limit.is_none();
         self.seen = looks_for_absent.then(Seen::default);
+        self.toll = Toll::default();
         self.drive(feed, side, &Retried::default()).await?;
-        match self.seen.take() {
-            Some(seen) => self.note_absent(side, seen, before.as_ref()).await,
-            None => Ok(()),
+        if let Some(seen) = self.seen.take() {
+            self.note_absent(side, seen, before.as_ref()).await?;
         }
+        self.foresee_guard(side)
     }
 
     /// The guard of a pass. What may delete and says nothing about it may not delete anything.
@@ -217,13 +226,7 @@ impl TwoWayRun {
             .await?;
         for pair in &mut pairs {
             judge.judge(pair);
-            for to in Side::BOTH {
-                match &pair.plan[to] {
-                    Some(Decision::Create | Decision::Update(_) | Decision::Set { .. }) => toll.changed += 1,
-                    Some(Decision::Delete { .. }) => toll.deleted += 1,
-                    _ => {}
-                }
-            }
+            toll.add(pair);
         }
         Ok(())
     }
@@ -302,7 +305,7 @@ impl TwoWayRun {
 
     /// Tries the queue's items of a side again, and the pairs in which a fallback stands, from fresh reads.
     async fn retry(&mut self, side: Side) -> Result<(), Stop> {
-        if self.context.options.dry_run
+        if !self.context.tries_again()
             || self.is_led(side) && self.context.stream(self.way().streams[side]).get.is_none()
         {
             return Ok(());
@@ -409,8 +412,9 @@ impl TwoWayRun {
             judge.judge(pair);
         }
         if context.options.dry_run {
-            self.count_dry(&batch.head, from, &pairs);
-            return Ok(());
+            let mut parents = self.foresee(&batch.head, from, &judge, &mut pairs)?;
+            parents.extend(quiet);
+            return self.run_children(from, &parents).await;
         }
         let mut commit = Commit::new(&context, way, from, batch.head, retried);
         let stop = self.load(&mut pairs, &judge, &mut commit).await?;
@@ -531,24 +535,6 @@ impl TwoWayRun {
         // Boxed, because children may have children of their own.
         Box::pin(self.drive(feed, side, &Retried::default())).await
     }
-
-    fn count_dry(&mut self, head: &Batch, from: Side, pairs: &[Pair]) {
-        let way = self.way().to[from.other()];
-        let summary = &mut self.summaries[from.other()];
-        match head.origin {
-            Origin::Queue => summary.retried += pairs.len() as u64,
-            Origin::Source | Origin::Asked | Origin::Snapshot => summary.read += pairs.len() as u64,
-        }
-        let recorder = Recorder::new(&self.context, way);
-        for pair in pairs {
-            recorder.log(pair.key(), &pair.outcome());
-            super::record::count_decision(&pair.outcome(), false, summary);
-            summary.field_changes += pair.changes(from.other());
-        }
-        for pair in pairs {
-            self.summaries[from].field_changes += pair.changes(from);
-        }
-    }
 }
 
 /// What a pass would change.
@@ -557,6 +543,18 @@ struct Toll {
     read: u64,
     changed: u64,
     deleted: u64,
+}
+
+impl Toll {
+    fn add(&mut self, pair: &Pair) {
+        for to in Side::BOTH {
+            match &pair.plan[to] {
+                Some(Decision::Create | Decision::Update(_) | Decision::Set { .. }) => self.changed += 1,
+                Some(Decision::Delete { .. }) => self.deleted += 1,
+                _ => {}
+            }
+        }
+    }
 }
 
 /// What the queue knows of records that are tried again, by their keys there.

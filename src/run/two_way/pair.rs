@@ -1,11 +1,12 @@
 //! A pair on its way through a batch: what was read of both sides, what is decided, and what came of it.
 
+use super::judge::is_linked;
 use crate::compile::compiled::{PerSide, Side};
-use crate::expression::Value;
+use crate::expression::{Record, Value};
 use crate::mapping::Reject;
 use crate::run::batch::{Decision, Item, ItemOutcome, MappedItem, PairPlan};
 use crate::state::{HeldRow, PairBaseline, PairIntent};
-use crate::sync::{Bond, PairAction, Presence, Reconciled};
+use crate::sync::{Bond, NotCarried, PairAction, Presence, Reconciled};
 
 /// One side's record as it was read.
 #[derive(Debug)]
@@ -87,8 +88,8 @@ pub(super) struct Pair {
     pub(super) conflicts: u64,
     /// Rows that were compared without a baseline and differed.
     pub(super) first_links: u64,
-    /// Changes that may not travel.
-    pub(super) not_carried: u64,
+    /// Changes that may not travel: the row, the side that is left as it is, and why.
+    pub(super) not_carried: Vec<(String, Side, NotCarried)>,
     /// The record must wait in the queue, whatever else travels: rejected, held or waiting.
     pub(super) queued: Option<Decision>,
     /// What was written to each side.
@@ -129,7 +130,7 @@ impl Pair {
             rulings: Vec::new(),
             conflicts: 0,
             first_links: 0,
-            not_carried: 0,
+            not_carried: Vec::new(),
             queued: None,
             wrote: PerSide::default(),
             baseline: None,
@@ -153,7 +154,8 @@ impl Pair {
         self.plan = PerSide::default();
         self.notes = Notes::default();
         self.held_rows.clear();
-        (self.conflicts, self.first_links, self.not_carried) = (0, 0, 0);
+        (self.conflicts, self.first_links) = (0, 0);
+        self.not_carried.clear();
         self.queued = None;
         self.baseline = None;
         self.unresolved.clear();
@@ -173,6 +175,22 @@ impl Pair {
             "conflict",
             format!("the record changed during each of {rounds} attempts to write it"),
         )));
+    }
+
+    /// The record that was brought, if the pair exists on both sides now or would after its writes: children belong to it.
+    pub(super) fn parent(&self) -> Option<Record> {
+        let ended = matches!(
+            self.at_once,
+            Some(Decision::Unlink { .. } | Decision::Filtered | Decision::Duplicate | Decision::Skipped(_))
+        );
+        let to = self.from.other();
+        let bound = is_linked(self.bond)
+            || self.keys[to].is_some()
+            || matches!(self.plan[to], Some(Decision::Create));
+        if ended || self.unfinished || !bound || matches!(self.action, Some(PairAction::Hold(_))) {
+            return None;
+        }
+        Some(self.sides[self.from].as_ref()?.item.as_ref()?.record.clone())
     }
 
     /// How many fields of a side would be changed.
