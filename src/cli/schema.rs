@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::Context;
 use super::exit::{Exit, Failure};
 use crate::definition::{connector_schema, pipeline_schema, tests_schema};
+use crate::run::PlanDocument;
 use crate::snapshot::{Manifest, Stage, documentation};
 
 /// The arguments of `crosswalk schema`.
@@ -30,6 +31,8 @@ enum Kind {
     Snapshot,
     /// A run's `manifest.json`
     Manifest,
+    /// What `plan --format json` prints
+    Plan,
 }
 
 /// Runs the subcommand.
@@ -42,6 +45,7 @@ pub(super) fn schema(context: &Context, arguments: &Schema) -> Result<Exit, Fail
             let stages: Vec<Value> = Stage::ALL.into_iter().map(documentation).collect();
             context.output.print_json(&stages)?;
         }
+        Kind::Plan => context.output.print_json(&PlanDocument::json_schema())?,
         Kind::Manifest => context.output.print_json(&Manifest::json_schema())?,
     }
     Ok(Exit::Complete)

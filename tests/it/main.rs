@@ -26,6 +26,7 @@ mod main_job;
 mod mapping_tests;
 mod options;
 mod oracle;
+mod plan;
 mod privacy;
 mod queue;
 mod rig;

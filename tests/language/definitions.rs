@@ -311,6 +311,10 @@ fn the_committed_schemas_and_reference_are_those_of_the_types() {
         ("pipeline.schema.json", pretty(pipeline_schema())),
         ("connector.schema.json", pretty(connector_schema())),
         ("tests.schema.json", pretty(tests_schema())),
+        (
+            "plan.schema.json",
+            pretty(&crosswalk::run::PlanDocument::json_schema()),
+        ),
         ("REFERENCE.md", reference()),
     ];
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas");
