@@ -6,10 +6,11 @@ use std::sync::Arc;
 use futures::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 
-use super::batch::{Batch as Head, ItemOutcome, Origin};
+use super::batch::{Batch as Head, Decision, Item, ItemOutcome, Origin};
 use super::context::Context;
 use super::feed::Feed;
 use super::one_per::{Survivors, survivors};
+use super::outlook::Additions;
 use super::record::{log_problem, rejected_row};
 use super::transform::{map_outcome, record_rows, until_answered};
 use super::{FlowSummary, Stop};
@@ -28,17 +29,10 @@ struct Columned {
     number: u32,
     columns: ColumnBatch,
     written: u64,
-    others: Vec<Other>,
+    /// Records that are not in the file.
+    others: Vec<Item>,
     coverage: Coverage,
     rows: Vec<Rows>,
-}
-
-/// A record that is not in the file.
-struct Other {
-    key: String,
-    sequence: u64,
-    record: Record,
-    outcome: ItemOutcome,
 }
 
 /// Runs a flow whose sink is a file.
@@ -103,6 +97,7 @@ pub(crate) async fn run(context: &Arc<Context>, id: FlowId, summary: &mut FlowSu
                 ItemOutcome::Held(_) => summary.held += 1,
                 ItemOutcome::Waiting(_) => summary.waiting += 1,
             }
+            foresee(context, id, other)?;
         }
         let counters = context.counters(id);
         counters
@@ -113,12 +108,32 @@ pub(crate) async fn run(context: &Arc<Context>, id: FlowId, summary: &mut FlowSu
         check_budget(context, id, summary, false)?;
     }
     check_budget(context, id, summary, true)?;
+    if let Some(collector) = &context.collector {
+        collector.file(context, id, summary.created)?;
+    }
     if let Some(sink) = sink {
         tokio::task::block_in_place(|| sink.commit())?;
         summary.writes += 1;
         forget_old_rejects(context, id, first_sequence)?;
     }
     Ok(())
+}
+
+/// Tells the plan of a record that would not be in the file.
+fn foresee(context: &Context, id: FlowId, other: &Item) -> Result<(), Stop> {
+    let Some(collector) = &context.collector else {
+        return Ok(());
+    };
+    let decision = match &other.outcome {
+        ItemOutcome::Skipped(reject) => Decision::Skipped(reject.clone()),
+        ItemOutcome::Rejected(reject) => Decision::Rejected(reject.clone()),
+        ItemOutcome::Held(reject) => Decision::Held(reject.clone()),
+        ItemOutcome::Waiting(reject) => Decision::Waiting(reject.clone()),
+        ItemOutcome::Mapped(_) | ItemOutcome::Filtered | ItemOutcome::Duplicate | ItemOutcome::Deleted => {
+            return Ok(());
+        }
+    };
+    collector.decided(context, id, other, &decision, Additions::default())
 }
 
 async fn feed(context: &Arc<Context>, id: FlowId, request: ReadRequest) -> Result<Feed, Stop> {
@@ -217,7 +232,7 @@ fn fill(
             other => map_outcome(other, sequence),
         };
         keys.push((key.clone(), sequence));
-        others.push(Other {
+        others.push(Item {
             key,
             sequence,
             record: record.clone(),

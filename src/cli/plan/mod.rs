@@ -96,7 +96,7 @@ pub(super) fn plan(context: &Context, arguments: &Plan) -> Result<Exit, Failure>
 fn not_written(error: PlanFileError, plan: &run::Plan) -> Failure {
     let ending = match &error {
         PlanFileError::Incomplete { .. } => plan.report.ending.clone(),
-        PlanFileError::Unsettled { .. } => run::Ending::Refused,
+        PlanFileError::Unsettled { .. } | PlanFileError::WholeFile { .. } => run::Ending::Refused,
         _ => return Failure::storage(error.into()),
     };
     Failure::new(Exit::Ended(ending), error.into())

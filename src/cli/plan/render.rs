@@ -199,16 +199,11 @@ fn footer(report: &PlanReport, queue_command: &str, paint: Paint) -> String {
 }
 
 fn calls_of(calls: &PlanCalls, complete: bool) -> String {
-    let at_least = if calls.at_least || !complete {
-        "at least "
-    } else {
-        ""
+    let bound = match calls.at_least || !complete {
+        true => "at least",
+        false => "about",
     };
-    let mut text = format!(
-        "{}: {at_least}about {} to write",
-        calls.connection,
-        grouped(calls.writes)
-    );
+    let mut text = format!("{}: {bound} {} to write", calls.connection, grouped(calls.writes));
     let parts: Vec<String> = [
         ("creates", calls.creates),
         ("changes", calls.updates),
@@ -239,4 +234,205 @@ fn calls_of(calls: &PlanCalls, complete: bool) -> String {
         false => limits.join(", "),
     });
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::run::{Ending, PlanAsked, PlanBasis, PlanConflict, PlanField, PlanLimit, PlanReason};
+    use crate::snapshot::Configuration;
+
+    fn report() -> PlanReport {
+        PlanReport {
+            crosswalk_plan: 1,
+            complete: true,
+            ending: Ending::Complete,
+            message: None,
+            basis: PlanBasis {
+                pipeline: "tickets".to_owned(),
+                program: "1".to_owned(),
+                made: "2026-01-02T03:04:05Z".parse().unwrap(),
+                configuration: Configuration::default(),
+                asked: PlanAsked::default(),
+                state: String::new(),
+                params: BTreeMap::new(),
+                systems: BTreeMap::new(),
+                last_run: None,
+                cursors: Vec::new(),
+                unsettled: 0,
+            },
+            flows: Vec::new(),
+            decisions: Vec::new(),
+            guards: Vec::new(),
+            calls: Vec::new(),
+            fallbacks: Vec::new(),
+            queue: BTreeMap::new(),
+            disabled: BTreeMap::new(),
+        }
+    }
+
+    fn count(kind: PlanKind, count: u64) -> PlanCount {
+        PlanCount {
+            flow: "cases".to_owned(),
+            direction: Some("to_local".to_owned()),
+            kind,
+            count,
+        }
+    }
+
+    fn item(kind: PlanKind, key: &str, target: Option<&str>, fields: Vec<PlanField>) -> PlanItem {
+        PlanItem {
+            flow: "cases".to_owned(),
+            direction: Some("to_local".to_owned()),
+            to: "crm.cases".to_owned(),
+            key: key.to_owned(),
+            kind,
+            target: target.map(str::to_owned),
+            fields,
+            reason: None,
+            held: Vec::new(),
+            not_carried: Vec::new(),
+            digest: "d".to_owned(),
+        }
+    }
+
+    fn field(name: &str, before: Option<serde_json::Value>, after: Option<serde_json::Value>) -> PlanField {
+        PlanField {
+            name: name.to_owned(),
+            before,
+            after,
+            unknown: None,
+            private: false,
+            fallback: false,
+            conflict: None,
+        }
+    }
+
+    fn view(all: bool, coloured: bool) -> View {
+        View {
+            all,
+            coloured,
+            queue_command: "crosswalk queue list".to_owned(),
+        }
+    }
+
+    #[test]
+    fn old_and_new_values_stand_side_by_side_and_long_lists_are_folded() {
+        let subject = PlanField {
+            conflict: Some(PlanConflict {
+                winner: Some("remote".to_owned()),
+                by: "policy".to_owned(),
+                first_link: false,
+            }),
+            ..field("subject", Some(json!("old")), Some(json!("new")))
+        };
+        let emptied = field("note", Some(json!("a")), Some(json!(null)));
+        let item = item(PlanKind::Update, "4711", Some("22"), vec![subject, emptied]);
+        let text = view(false, false).text(&report(), &[(&count(PlanKind::Update, 1234), vec![item])]);
+        insta::assert_snapshot!(text, @r#"
+        tickets: what a run would do; nothing was written
+
+        cases, to local
+          1,234 to change in crm.cases
+            ~ 4711 -> 22  subject  "old" -> "new"  (both sides had changed: remote wins, policy)
+                          note     "a" -> null
+              … 1,233 more, shown by --all
+
+        queue      empty
+        "#);
+    }
+
+    #[test]
+    fn what_is_not_known_is_never_shown_as_none() {
+        let contact = PlanField {
+            unknown: Some("key of the new record in `crm.contacts`".to_owned()),
+            ..field("contact.id", None, None)
+        };
+        let created = item(
+            PlanKind::Create,
+            "1",
+            None,
+            vec![field("subject", None, Some(json!("Kettle"))), contact],
+        );
+        let mut later = item(PlanKind::Unknown, "7", None, Vec::new());
+        later.reason = Some(PlanReason {
+            field: Some("case.id".to_owned()),
+            rule: None,
+            code: "link_missing".to_owned(),
+            message: "the record that it refers to is not linked yet".to_owned(),
+            value: None,
+        });
+        let mut report = report();
+        report.decisions = vec![count(PlanKind::Create, 1), count(PlanKind::Unknown, 1)];
+        report.calls = vec![PlanCalls {
+            connection: "crm".to_owned(),
+            reads: 3,
+            writes: 1,
+            creates: 1,
+            updates: 0,
+            deletes: 0,
+            searches: 0,
+            at_least: true,
+            limits: vec![
+                PlanLimit {
+                    limit: "account".to_owned(),
+                    left: Some(90),
+                    allowed: Some(100),
+                },
+                PlanLimit {
+                    limit: "exports".to_owned(),
+                    left: None,
+                    allowed: None,
+                },
+            ],
+        }];
+        let groups = [
+            (&count(PlanKind::Create, 1), vec![created]),
+            (&count(PlanKind::Unknown, 1), vec![later]),
+        ];
+        insta::assert_snapshot!(view(false, false).text(&report, &groups), @r#"
+        tickets: what a run would do; nothing was written
+
+        cases, to local
+          1 to create in crm.cases
+            + 1  subject "Kettle"
+                 contact.id  unknown yet: key of the new record in `crm.contacts`
+          1 of which is unknown what would be done
+            ? 7  case.id: the record that it refers to is not linked yet [link_missing]
+
+        calls      crm: at least 1 to write (creates 1), 3 to read; left: account 90 of 100, exports unknown
+        unknown    what the systems set by themselves in new records, and their keys
+        queue      empty
+        "#);
+        report.complete = false;
+        report.message = Some("the system cannot be reached".to_owned());
+        let text = view(false, false).text(&report, &[]);
+        assert!(
+            text.contains("is not complete: the system cannot be reached; what comes after that is unknown")
+        );
+        assert!(!text.contains("nothing would be written"));
+    }
+
+    #[test]
+    fn colour_adds_nothing_but_colour() {
+        let item = item(
+            PlanKind::Update,
+            "1",
+            Some("2"),
+            vec![field("subject", Some(json!("old")), Some(json!("new")))],
+        );
+        let groups = [(&count(PlanKind::Update, 1), vec![item])];
+        let plain = view(true, false).text(&report(), &groups);
+        let mut coloured = view(true, true).text(&report(), &groups);
+        assert!(coloured.contains("\u{1b}["));
+        while let Some(start) = coloured.find('\u{1b}') {
+            let end = coloured[start..].find('m').unwrap() + start;
+            coloured.replace_range(start..=end, "");
+        }
+        assert_eq!(coloured, plain);
+    }
 }

@@ -12,18 +12,18 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 
+use super::describe::{Describe, reason};
 use super::exact::{exact, exact_reference, exact_texts};
-use super::item::{PlanField, PlanItem, PlanKind, PlanReason};
+use super::item::{PlanItem, PlanKind, PlanReason};
 use super::lines::Lines;
 use crate::compile::compiled::{ConnectionId, FlowId, StreamRef, Target};
 use crate::connector::Operation;
 use crate::expression::Value;
-use crate::mapping::{Cell, MASK, Pending, PendingKey, Reject};
+use crate::mapping::{Pending, PendingKey, Reject};
 use crate::run::Stop;
-use crate::run::batch::{Decision, Item, MappedItem, Planned, Update};
+use crate::run::batch::{Decision, Item, ItemOutcome, Planned};
 use crate::run::bulk::{SharedBy, Sharing};
 use crate::run::context::Context;
-use crate::run::decide;
 
 /// Decisions of one kind about records of one flow or direction: its position in the pipeline, and the kind.
 pub(super) type Group = (FlowId, PlanKind);
@@ -112,7 +112,7 @@ impl Collector {
         mut additions: Additions<'_>,
     ) -> Result<(), Stop> {
         let mapped = match &item.outcome {
-            crate::run::batch::ItemOutcome::Mapped(mapped) => Some(mapped.as_ref()),
+            ItemOutcome::Mapped(mapped) => Some(mapped.as_ref()),
             _ => None,
         };
         let mut gathered = self.gathered();
@@ -185,6 +185,24 @@ impl Collector {
             self.decided(context, flow, &one.item, &one.decision, Additions::default())?;
         }
         Ok(())
+    }
+
+    /// Takes in a file that would be written whole, with so many rows.
+    pub(crate) fn file(&self, context: &Context, flow: FlowId, rows: u64) -> Result<(), Stop> {
+        let describe = Describe {
+            context,
+            flow,
+            mapped: None,
+        };
+        let mut item = describe.item(WHOLE_FILE, PlanKind::Create, String::new());
+        item.reason = Some(PlanReason {
+            field: None,
+            rule: None,
+            code: WHOLE_FILE.to_owned(),
+            message: format!("the file is written anew, with {rows} rows"),
+            value: None,
+        });
+        self.gathered().keep((flow, PlanKind::Create), &item)
     }
 
     /// How many records lookups would create for a flow.
@@ -292,32 +310,7 @@ impl Gathered {
             flow,
             mapped: None,
         };
-        let mut item = describe.item(key, PlanKind::CreateReference, exact_reference(context, pending));
-        item.to = context.stream_name(StreamRef {
-            connection: pending.key.connection,
-            stream: pending.key.stream,
-        });
-        let lookup = context.pipeline.lookups.get(pending.lookup);
-        let name = lookup.map_or("", |lookup| lookup.name.as_str());
-        item.reason = Some(PlanReason {
-            field: None,
-            rule: Some(format!("lookup {name}")),
-            code: "lookup_none".to_owned(),
-            message: format!("lookup `{name}` found nothing"),
-            value: None,
-        });
-        // Which private members a created record's fields come from is not known: none are shown.
-        let private = context.redactors[flow].applies();
-        for (target, cell) in &pending.cells {
-            let mut field = match cell {
-                Cell::Absent => continue,
-                Cell::Value(value) if private && !value.is_null() => described(target, &Value::text(MASK)),
-                Cell::Value(value) => described(target, value),
-                Cell::Pending(key) => describe.coming(target, key),
-            };
-            field.private = private && field.unknown.is_none();
-            item.fields.push(field);
-        }
+        let item = describe.reference(key, pending, exact_reference(context, pending));
         let calls = self.calls.entry(pending.key.connection).or_default();
         calls.creates += 1;
         calls.searches += 1;
@@ -335,165 +328,7 @@ impl Gathered {
     }
 }
 
+/// What stands for the rows of a file.
+const WHOLE_FILE: &str = "whole_file";
 /// The code of a reject whose lookup could not be asked.
 const LOOKUP_FAILED: &str = "lookup_failed";
-
-/// Describes decisions about the records of one flow.
-struct Describe<'c> {
-    context: &'c Context,
-    flow: FlowId,
-    mapped: Option<&'c MappedItem>,
-}
-
-impl Describe<'_> {
-    fn item(&self, key: &str, kind: PlanKind, digest: String) -> PlanItem {
-        let flow = &self.context.pipeline.flows[self.flow];
-        let direction = flow
-            .direction_of
-            .map(|direction| format!("to_{}", direction.to.name()));
-        PlanItem {
-            flow: self.context.flow_ref(flow).flow.to_owned(),
-            direction,
-            to: self.context.stream_name(flow.to),
-            key: key.to_owned(),
-            kind,
-            target: None,
-            fields: Vec::new(),
-            reason: None,
-            held: Vec::new(),
-            not_carried: Vec::new(),
-            digest,
-        }
-    }
-
-    /// The decision with the fields that it writes; one item for each record that is written.
-    fn written(&self, item: PlanItem, decision: &Decision, additions: &Additions<'_>) -> Vec<PlanItem> {
-        let flow = &self.context.pipeline.flows[self.flow];
-        let one = |target: Option<String>, fields: Vec<PlanField>| PlanItem {
-            target,
-            fields,
-            ..item.clone()
-        };
-        match decision {
-            Decision::Create => {
-                let cells = self.mapped.map_or(&[][..], |mapped| &mapped.cells);
-                let rows = decide::created(&flow.rows, cells);
-                let fields = rows.into_iter().filter_map(|row| self.field(row, None));
-                vec![one(None, fields.collect())]
-            }
-            Decision::Update(update) => vec![self.updated(&item, update, additions)],
-            Decision::UpdateAll(updates) => updates
-                .iter()
-                .map(|update| self.updated(&item, update, additions))
-                .collect(),
-            Decision::Delete { target } => vec![one(Some(target.clone()), Vec::new())],
-            Decision::Set {
-                target,
-                before,
-                fields,
-            } => {
-                let fields = fields.iter().map(|(field, value)| {
-                    let mut shown = self.shown(field, value);
-                    shown.before = Some(self.masked(field, decide::at(before, &field.segments)));
-                    shown
-                });
-                vec![one(Some(target.clone()), fields.collect())]
-            }
-            Decision::Unchanged { link, .. } => vec![one(link.clone(), Vec::new())],
-            _ => vec![item],
-        }
-    }
-
-    fn updated(&self, item: &PlanItem, update: &Update, additions: &Additions<'_>) -> PlanItem {
-        let fields = update.changes.iter().filter_map(|change| {
-            let mut field = self.field(change.row, Some(&change.before))?;
-            let conflict = additions.conflicts.iter().find(|(row, _)| *row == change.row);
-            field.conflict = conflict.map(|(_, conflict)| conflict.clone());
-            Some(field)
-        });
-        PlanItem {
-            target: Some(update.target.clone()),
-            fields: fields.collect(),
-            ..item.clone()
-        }
-    }
-
-    fn field(&self, row: usize, before: Option<&Value<'_>>) -> Option<PlanField> {
-        let target = &self.context.pipeline.flows[self.flow].rows.get(row)?.target;
-        let mapped = self.mapped?;
-        let mut field = match mapped.cells.get(row)? {
-            Cell::Value(value) => self.shown(target, value),
-            Cell::Pending(key) => self.coming(target, key),
-            Cell::Absent => return None,
-        };
-        field.before = before.map(|before| self.masked(target, before));
-        field.fallback = mapped.fallbacks.iter().any(|used| used.row == row);
-        Some(field)
-    }
-
-    fn shown(&self, target: &Target, value: &Value<'_>) -> PlanField {
-        let redactor = &self.context.redactors[self.flow];
-        let kind = redactor.target(&target.name);
-        PlanField {
-            private: kind != crate::compile::compiled::PrivacyKind::Keep,
-            ..described(target, &redactor.redact_target(&target.name, value))
-        }
-    }
-
-    fn masked(&self, target: &Target, value: &Value<'_>) -> serde_json::Value {
-        let redactor = &self.context.redactors[self.flow];
-        json(&redactor.redact_target(&target.name, value))
-    }
-
-    /// A field that gets the key of a record which is created first.
-    fn coming(&self, target: &Target, key: &PendingKey) -> PlanField {
-        let stream = self.context.stream_name(StreamRef {
-            connection: key.connection,
-            stream: key.stream,
-        });
-        PlanField {
-            after: None,
-            unknown: Some(format!("key of the new record in `{stream}`")),
-            ..described(target, &Value::Null)
-        }
-    }
-}
-
-fn described(target: &Target, value: &Value<'_>) -> PlanField {
-    PlanField {
-        name: target.name.clone(),
-        before: None,
-        after: Some(json(value)),
-        unknown: None,
-        private: false,
-        fallback: false,
-        conflict: None,
-    }
-}
-
-fn json(value: &Value<'_>) -> serde_json::Value {
-    serde_json::from_str(&value.to_json()).unwrap_or_default()
-}
-
-fn reason(decision: &Decision) -> Option<PlanReason> {
-    match decision {
-        Decision::Skipped(reject)
-        | Decision::Rejected(reject)
-        | Decision::Held(reject)
-        | Decision::Waiting(reject) => Some(PlanReason {
-            field: reject.field.clone(),
-            rule: Some(reject.rule.clone()),
-            code: reject.code.to_owned(),
-            message: reject.message.clone(),
-            value: reject.value.clone(),
-        }),
-        Decision::Unlink { reason } => Some(PlanReason {
-            field: None,
-            rule: None,
-            code: "unlink".to_owned(),
-            message: (*reason).to_owned(),
-            value: None,
-        }),
-        _ => None,
-    }
-}

@@ -58,6 +58,14 @@ pub enum PlanFileError {
         /// How many.
         count: u64,
     },
+    /// A flow writes a file.
+    #[error(
+        "the plan cannot be kept to: it writes `{to}`, and a file is written whole, whatever its rows are then"
+    )]
+    WholeFile {
+        /// The stream.
+        to: String,
+    },
     /// The file cannot be written.
     #[error("cannot write the plan to `{path}`")]
     Write {
@@ -103,7 +111,12 @@ pub(super) fn write(plan: &Plan, path: &Path) -> Result<(), PlanFileError> {
     let mut items = 0;
     let read = |stop: Stop| PlanFileError::Collected(stop.to_string());
     for item in plan.lines.texts().map_err(read)? {
-        line(&item.map_err(read)?).map_err(failed)?;
+        let item = item.map_err(read)?;
+        // Only such a decision has no digest.
+        if let (true, Ok(whole)) = (item.ends_with("\"digest\":\"\"}"), super::lines::parse(&item)) {
+            return Err(PlanFileError::WholeFile { to: whole.to });
+        }
+        line(&item).map_err(failed)?;
         items += 1;
     }
     let end = End {

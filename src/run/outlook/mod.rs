@@ -6,6 +6,7 @@
 
 mod basis;
 mod collector;
+mod describe;
 mod exact;
 mod file;
 mod item;
