@@ -340,7 +340,14 @@ fn touched(rig: &Rig) -> BTreeSet<u64> {
 
 #[test]
 fn the_picture_in_the_readme_is_what_the_program_says() {
-    let rig = linked(60);
+    let rig = Rig::new(60);
+    // One request at a time, so that new records get their ids in the same order each time.
+    rig.replace(
+        "mappings/connectors/oro.yaml",
+        "account: {at_once: 4}",
+        "account: {at_once: 1}",
+    );
+    sync(&rig, &[]).expect(0);
     let tickets = open_tickets(&rig, 16);
     let cases: Vec<u64> = rows(&rig.state("oro"), "cases")
         .into_keys()
@@ -367,15 +374,11 @@ fn the_picture_in_the_readme_is_what_the_program_says() {
     let shown = shown(&rig, &[]).expect(3).stdout;
 
     // What is left of a limit depends on how fast this machine is.
-    let timeless: String = shown
-        .lines()
-        .map(|line| {
-            line.split_once("; left: ")
-                .map_or(line, |(front, _)| front)
-                .to_owned()
-                + "\n"
-        })
-        .collect();
+    let timeless = |line: &str| match line.split_once("; left: ") {
+        Some((front, _)) => format!("{front}; left: …\n"),
+        None => format!("{line}\n"),
+    };
+    let timeless: String = shown.lines().map(timeless).collect();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
     let readme = std::fs::read_to_string(&path).unwrap();
     let (before, rest) = readme.split_once(PICTURE).expect("the picture's place");
