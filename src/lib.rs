@@ -5,12 +5,13 @@
 //! ([`run`]) as staged extract, transform, plan and load, leaving Parquet snapshots ([`snapshot`]) behind.
 //!
 //! Dependencies point one way, down this list: `cli`, `run`, `sync`, `lookup`, `connector`, `snapshot`, `state`, `mapping`,
-//! `compile`, `definition`, `expression`, `document`, `diagnostic`, `telemetry`. `sandbox` stands apart: it imitates
+//! `compile`, `definition`, `expression`, `document`, `diagnostic`, `telemetry`, `crash`. `sandbox` stands apart: it imitates
 //! systems, so only `cli` and tests reach it, and only there are vendors named.
 
 pub mod cli;
 pub mod compile;
 pub mod connector;
+pub mod crash;
 pub mod definition;
 pub mod diagnostic;
 pub mod document;

@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules from the top down; each may use only those after it.
-const ORDER: [&str; 14] = [
+const ORDER: [&str; 15] = [
     "cli",
     "run",
     "sync",
@@ -26,6 +26,7 @@ const ORDER: [&str; 14] = [
     "document",
     "diagnostic",
     "telemetry",
+    "crash",
 ];
 
 /// Words that only the stand-ins may say.

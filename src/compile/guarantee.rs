@@ -102,7 +102,55 @@ fn created(flow: &Flow, sink: &Stream) -> String {
     )
 }
 
-/// How a record whose creation is in doubt is found.
+/// How a record is found whose creation was sent and never answered. A run settles by it what [`guarantee`] promises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LostCreate {
+    /// It carries the write's own mark.
+    Marked,
+    /// By what was written, and perhaps by more of its content.
+    Written {
+        /// Position in the stream's `find`.
+        find: usize,
+    },
+    /// By the flow's match, when its record is read again.
+    Matched {
+        /// Which of the flow's attempts to match.
+        attempt: usize,
+        /// Position in the stream's `find`.
+        find: usize,
+    },
+    /// Not at all: it is held until a person has looked.
+    Held,
+}
+
+/// How a record is found whose creation by this flow was never answered.
+pub fn lost_create(flow: &Flow, sink: &Stream) -> LostCreate {
+    match sink.create.as_ref().and_then(|write| write.find_again.as_ref()) {
+        Some(FindAgain::Marked { .. }) => return LostCreate::Marked,
+        Some(FindAgain::Written { find, .. })
+            if sink
+                .find
+                .get(*find)
+                .is_some_and(|by| writes(flow, by.by.source())) =>
+        {
+            return LostCreate::Written { find: *find };
+        }
+        Some(FindAgain::Written { .. }) | None => {}
+    }
+    let by_match = |(position, attempt): (usize, &Match)| {
+        // All of an attempt's keys must fit, so that all of them must have been written.
+        let written = attempt.keys.iter().all(|key| writes(flow, key.theirs.source()));
+        let find = attempt.keys.iter().find_map(|key| key.find)?;
+        written.then_some(LostCreate::Matched {
+            attempt: position,
+            find,
+        })
+    };
+    let attempts = flow.matches.iter().enumerate();
+    attempts.filter_map(by_match).next().unwrap_or(LostCreate::Held)
+}
+
+/// The same for people; `None` where a person has to look.
 fn found_again(flow: &Flow, sink: &Stream, write: &Write) -> Option<String> {
     let lag = |find: usize| {
         let behind = sink.find.get(find).map(|find| find.behind).unwrap_or_default();
@@ -111,36 +159,36 @@ fn found_again(flow: &Flow, sink: &Stream, write: &Write) -> Option<String> {
             false => format!(", once the search has caught up ({})", length(behind)),
         }
     };
-    match &write.find_again {
-        Some(FindAgain::Marked { marker, .. }) => {
-            return Some(format!(
-                "the write's own mark is read back (`{}`)",
-                marker.source()
-            ));
+    match (lost_create(flow, sink), &write.find_again) {
+        (LostCreate::Marked, Some(FindAgain::Marked { marker, .. })) => Some(format!(
+            "the write's own mark is read back (`{}`)",
+            marker.source()
+        )),
+        (LostCreate::Written { find }, Some(FindAgain::Written { same, .. })) => {
+            let by = sink.find.get(find)?.by.source();
+            Some(match same.is_empty() {
+                true => format!("the record is found by `{by}`{}", lag(find)),
+                false => format!(
+                    "the record is found by `{by}` and its content{}; several that are equal are held",
+                    lag(find)
+                ),
+            })
         }
-        Some(FindAgain::Written { find, same, .. }) => {
-            let by = sink.find.get(*find)?.by.source();
-            if writes(flow, by) {
-                return Some(match same.is_empty() {
-                    true => format!("the record is found by `{by}`{}", lag(*find)),
-                    false => format!(
-                        "the record is found by `{by}` and its content{}; several that are equal are held",
-                        lag(*find)
-                    ),
-                });
-            }
+        (LostCreate::Matched { attempt, find }, _) => {
+            let key = flow
+                .matches
+                .get(attempt)?
+                .keys
+                .iter()
+                .find(|key| key.find.is_some())?;
+            Some(format!(
+                "the record is found by `{}`{}",
+                key.theirs.source(),
+                lag(find)
+            ))
         }
-        None => {}
+        _ => None,
     }
-    let by_match = |attempt: &Match| {
-        let key = attempt.keys.iter().find(|key| key.find.is_some())?;
-        let by = key.theirs.source();
-        writes(flow, by).then(|| {
-            let lag = key.find.map(lag).unwrap_or_default();
-            format!("the record is found by `{by}`{lag}")
-        })
-    };
-    flow.matches.iter().find_map(by_match)
 }
 
 /// Whether a flow writes the field at a plain path.

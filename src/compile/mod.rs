@@ -52,7 +52,7 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use environment::Environment;
-pub use guarantee::{Guarantee, guarantee, guarantees};
+pub use guarantee::{Guarantee, LostCreate, guarantee, guarantees, lost_create};
 pub use mapping_tests::{TestsResult, compile_tests};
 
 use crate::diagnostic::{Code, Diagnostics};

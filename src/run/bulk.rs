@@ -10,6 +10,7 @@ use super::Stop;
 use super::context::Context;
 use super::load::Ready;
 use crate::compile::compiled::{Flow, FlowId, OnAltered, Policy, Precondition, Stream, WriteMany};
+use crate::compile::{LostCreate, lost_create};
 use crate::connector::{Operation, Prepared, PreparedMany, WriteIntent};
 
 /// A job takes a request to begin it and some to ask after it: fewer records are written one by one.
@@ -59,6 +60,7 @@ impl SharedBy {
 /// What of a flow's writes may share requests.
 pub(super) struct Sharing<'c> {
     flow: &'c Flow,
+    sink: &'c Stream,
     create: Option<&'c WriteMany>,
     update: Option<&'c WriteMany>,
 }
@@ -85,6 +87,7 @@ impl<'c> Sharing<'c> {
         let update = sink.update_many.as_ref().filter(|_| unordered);
         Sharing {
             flow,
+            sink,
             // What a system puts into the fields that nobody wrote is part of a new pair.
             create: create.filter(|many| way.is_none() || tells_the_record(many)),
             update: update.filter(told).filter(|many| keeps_condition(sink, many)),
@@ -114,11 +117,9 @@ impl<'c> Sharing<'c> {
 
     /// Whether this one loses nothing by it.
     pub(super) fn keeps_safe(&self, operation: Operation, prepared: &Prepared) -> bool {
-        let searched = || {
-            let mut keys = self.flow.matches.iter().flat_map(|attempt| &attempt.keys);
-            keys.any(|key| key.find.is_some())
-        };
-        operation != Operation::Create || prepared.find_again.is_some() || searched()
+        operation != Operation::Create
+            || prepared.find_again.is_some()
+            || matches!(lost_create(self.flow, self.sink), LostCreate::Matched { .. })
     }
 }
 

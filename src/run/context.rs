@@ -14,7 +14,7 @@ use crate::expression::{Record, Value};
 use crate::lookup::{Lookups, Source};
 use crate::mapping::privacy::Redactor;
 use crate::snapshot::RunWriter;
-use crate::state::{Digester, FlowRef, State};
+use crate::state::{Digester, FlowRef, State, queue_key};
 use crate::telemetry::{FlowCounters, Telemetry};
 
 /// What every stage of a run shares.
@@ -92,6 +92,14 @@ impl Context {
     /// Whether this run takes a flow up: it is on, and asked for.
     pub(crate) fn runs(&self, flow: FlowId) -> bool {
         self.pipeline.flows[flow].disabled.is_none() && self.options.chooses(self.pipeline.written_name(flow))
+    }
+
+    /// The key under which a record that this flow reads waits in the queue.
+    pub(crate) fn waits_as(&self, flow: &Flow, key: &str) -> String {
+        match flow.direction_of {
+            Some(direction) => queue_key(direction.to.other(), key),
+            None => key.to_owned(),
+        }
     }
 
     /// A flow's counters.

@@ -11,6 +11,7 @@ use super::shared::Reading;
 use super::spool::SpoolReader;
 use crate::compile::compiled::{FlowId, StreamRef};
 use crate::connector::{Cursor, ReadRequest, Reader};
+use crate::crash::{self, Point};
 use crate::expression::{Record, Scope, Value};
 
 /// Records asked for by key are worked on in batches of this size.
@@ -109,7 +110,10 @@ impl Feed {
         }
         let (mut records, cursor, at, origin) = match &mut self.kind {
             Kind::Pages(reader) => match reader.next().await? {
-                Some(page) => (page.records, page.cursor, page.at, Origin::Source),
+                Some(page) => {
+                    crash::at(Point::PageFetched);
+                    (page.records, page.cursor, page.at, Origin::Source)
+                }
                 None => {
                     if let Some(stream) = self.kept_as {
                         context.shared.complete(stream);

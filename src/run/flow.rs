@@ -18,6 +18,7 @@ use super::transform::{Transformed, mapped_ahead, transform};
 use super::{FlowSummary, Stop};
 use crate::compile::compiled::{ConnectorKind, Flow, FlowId, Guard, Mode};
 use crate::connector::ReadRequest;
+use crate::crash::{self, Point};
 use crate::expression::Record;
 use crate::state::QueueItem;
 
@@ -353,6 +354,7 @@ impl FlowRun {
             &mut self.summary.unknown_values,
         );
         let planned = Planner::new(&context, self.id).plan(batch.items).await?;
+        crash::at(Point::Planned);
         let counters = context.counters(self.id);
         counters.transform.records.add(planned.len() as u64);
         counters.transform.batches.add(1);

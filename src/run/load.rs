@@ -181,6 +181,7 @@ impl<'c> Loader<'c> {
         let mut references = References::new(&self.flow.name);
         let mut stop = references.create(self.context, &planned, &mut settled).await?;
         let mut effects: Vec<Effect> = planned.into_iter().map(Effect::new).collect();
+        self.hold_doubtful(&mut effects)?;
         let mut todo: Vec<usize> = (0..effects.len())
             .filter(|position| effects[*position].planned.decision.writes())
             .collect();
@@ -233,6 +234,24 @@ impl<'c> Loader<'c> {
             references,
             stop,
         })
+    }
+
+    /// What may have been created already, and cannot be found, is not created again before a person has looked.
+    fn hold_doubtful(&self, effects: &mut [Effect]) -> Result<(), Stop> {
+        let creates = |effect: &Effect| matches!(effect.planned.decision, Decision::Create);
+        if !effects.iter().any(creates) {
+            return Ok(());
+        }
+        let flow = self.context.flow_ref(self.flow);
+        let doubtful = self.context.state.queue_held(flow, OUTCOME_UNKNOWN)?;
+        for effect in effects.iter_mut().filter(|effect| creates(effect)) {
+            let key = self.context.waits_as(self.flow, &effect.planned.item.key);
+            if let Some(reason) = doubtful.get(&key) {
+                let reject = Reject::new(super::settle::RULE, OUTCOME_UNKNOWN, reason.clone());
+                effect.planned.decision = Decision::Held(reject);
+            }
+        }
+        Ok(())
     }
 
     fn jobs(&self, position: usize, planned: &Planned) -> Vec<Job> {

@@ -65,6 +65,7 @@ pub use summary::{Ending, FlowSummary, Summary};
 
 use crate::compile::compiled::{Flow, FlowId, PerSide, Pipeline, Side, StreamRef, TwoWayId};
 use crate::connector::{Connection, ConnectionContext};
+use crate::crash::{self, Point};
 use crate::lookup::Lookups;
 use crate::mapping::privacy::Redactor;
 use crate::snapshot::{Closing, Configuration, CursorMove, FlowCounts, Opening, RunWriter};
@@ -274,12 +275,14 @@ async fn execute(
     summary.continues = continues.map(|run| run.to_string());
     summary.snapshots = writer.as_ref().map(|writer| writer.directory().to_owned());
     if !dry_run {
+        crash::at(Point::RunStartBefore);
         state.start_run(&RunStart {
             id: run,
             pipeline: pipeline.name.clone(),
             started: summary.started,
             continues,
         })?;
+        crash::at(Point::RunStartAfter);
     }
     let mut cursors = Vec::new();
     let context = open(
@@ -609,6 +612,7 @@ fn close(
 ) -> Result<(), Stop> {
     let ending = ending_word(&summary.ending);
     if !context.options.dry_run {
+        crash::at(Point::RunEndBefore);
         state.end_run(&RunEnd {
             id: run,
             ended: Timestamp::now(),
@@ -616,6 +620,7 @@ fn close(
             counts: serde_json::to_string(&summary.flows)
                 .map_err(|error| Stop::Internal(format!("counts cannot be stored: {error}")))?,
         })?;
+        crash::at(Point::RunEndAfter);
     }
     let Some(context) = Arc::into_inner(context) else {
         return Err(Stop::Internal("a task outlived the run".to_owned()));
@@ -628,6 +633,7 @@ fn close(
             disabled: summary.disabled.clone(),
             cursors,
         })?;
+        crash::at(Point::Closed);
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::Stop;
 use super::context::Context;
-use super::settle::place_of;
+use super::settle::sink_of;
 use crate::connector::{ConnectorError, JobEnd, Prepared, PreparedMany, WriteOutcome};
 use crate::state::Intent;
 
@@ -67,7 +67,7 @@ async fn asked(
     let Some((intent, prepared)) = items.first() else {
         return Ok(Some(Vec::new()));
     };
-    let (connection, stream) = place_of(context, intent)?;
+    let sink = sink_of(context, intent)?;
     let positions = items.iter().filter_map(|(_, prepared)| prepared.item_of_many);
     // Items whose intents are settled already have no key here, and nobody asks for their outcomes.
     let mut keys = vec![None; positions.max().map_or(0, |last| last + 1)];
@@ -78,13 +78,13 @@ async fn asked(
     }
     let many = PreparedMany {
         request: Prepared {
-            stream,
+            stream: sink.stream,
             ..prepared.clone()
         },
         keys,
     };
     tracing::info!(connection = %intent.connection, job, records = items.len(), "Asking after a job of an earlier run.");
-    match context.connections[connection].settle_job(&many, job).await {
+    match context.connection(sink).settle_job(&many, job).await {
         Ok(JobEnd::Ended(outcomes)) => Ok(Some(outcomes)),
         Ok(JobEnd::Running { message }) => {
             context.may_go_on()?;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::Stop;
 use super::batch::{Batch, Origin};
 use crate::connector::Cursor;
+use crate::crash::{self, Point};
 use crate::expression::{Joined, Record};
 
 /// Writes batches.
@@ -111,6 +112,7 @@ impl Spool {
         for text in bytes {
             self.file.write_all(&text).map_err(failed)?;
         }
+        crash::at(Point::Spooled);
         Ok(())
     }
 

@@ -17,6 +17,7 @@ use super::one_per::survivors;
 use super::shown::Shown;
 use super::{Stop, decide};
 use crate::compile::compiled::FlowId;
+use crate::crash::{self, Point};
 use crate::expression::{Record, Scope};
 use crate::lookup::BatchResolver;
 use crate::mapping::{Cell, Columns, Coverage, Mapper, Outcome, Reject, digest_values};
@@ -112,6 +113,7 @@ pub(crate) async fn transform(
     })
     .await?;
     let (items, coverage, rows) = mapped?;
+    crash::at(Point::Mapped);
     let head = Arc::into_inner(head)
         .ok_or_else(|| Stop::Internal("a mapping task outlived its batch".to_owned()))?;
     Ok(Transformed {

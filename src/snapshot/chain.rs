@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::manifest::Configuration;
 use super::{SnapshotError, layout};
+use crate::crash::{self, Point};
 
 /// The last link is looked for in this many bytes at the end of the file first.
 const TAIL: u64 = 64 << 10;
@@ -152,6 +153,7 @@ impl Chain {
             .map_err(SnapshotError::file("open", &self.path))?;
         let end = self.whole_length(&mut file)?;
         let io = SnapshotError::file("append to", &self.path);
+        crash::at(Point::ChainBefore);
         file.set_len(end)
             .and_then(|()| file.seek(SeekFrom::Start(end)))
             .and_then(|_| file.write_all(&line))
@@ -160,6 +162,7 @@ impl Chain {
         if is_new {
             layout::sync_parent(&self.path)?;
         }
+        crash::at(Point::ChainAfter);
         Ok(digest)
     }
 

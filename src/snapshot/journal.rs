@@ -13,6 +13,7 @@ use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 
 use super::{SnapshotError, views};
+use crate::crash::{self, Point};
 
 /// The first bytes of every frame.
 const MAGIC: [u8; 4] = *b"CWJ1";
@@ -47,9 +48,11 @@ impl Journal {
 
     /// Appends a frame made by [`frame`]; durable after the next [`Journal::sync`].
     pub(crate) fn append(&mut self, frame: &[u8]) -> Result<(), SnapshotError> {
+        crash::at(Point::JournalBefore);
         self.file
             .write_all(frame)
             .map_err(SnapshotError::file("append to", &self.path))?;
+        crash::at(Point::JournalAppended);
         self.bytes += frame.len() as u64;
         self.unsynced = true;
         Ok(())
@@ -62,6 +65,7 @@ impl Journal {
                 .sync_data()
                 .map_err(SnapshotError::file("sync", &self.path))?;
             self.unsynced = false;
+            crash::at(Point::JournalSynced);
         }
         Ok(())
     }

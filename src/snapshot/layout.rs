@@ -12,6 +12,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use uuid::Uuid;
 
 use super::{SnapshotError, Stage};
+use crate::crash::{self, Point};
 
 /// What may stand in a file name as it is; everything else is percent-encoded.
 const NAME: &AsciiSet = &NON_ALPHANUMERIC
@@ -110,6 +111,7 @@ pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> Result<(), Snapsh
     let mut file = File::create(&temporary).map_err(SnapshotError::file("create", &temporary))?;
     file.write_all(content)
         .map_err(SnapshotError::file("write", &temporary))?;
+    crash::at(Point::ManifestWritten);
     publish(&file, &temporary, path)
 }
 

@@ -14,6 +14,7 @@ use super::journal::Frames;
 use super::layout::{self, RunDirectory};
 use super::manifest::{ManifestFile, TornTail};
 use super::{SnapshotError, Stage, schema, views};
+use crate::crash::{self, Point};
 
 /// Snapshots are written once and read seldom: the fastest level, which costs a tenth more room than level 3 for two
 /// thirds of its time.
@@ -71,6 +72,7 @@ impl PartWriter {
         let temporary = layout::temporary(&path);
         let file = File::create(&temporary).map_err(SnapshotError::file("create", &temporary))?;
         let encoder = Encoder::new(Hashing::new(file), Arc::clone(&schema), of.options());
+        crash::at(Point::PartBegun);
         Ok(PartWriter {
             of,
             name,
@@ -102,7 +104,9 @@ impl PartWriter {
         let (file, digest, bytes) = out
             .finish()
             .map_err(SnapshotError::file("write", &self.temporary))?;
+        crash::at(Point::PartWritten);
         layout::publish(&file, &self.temporary, &self.path)?;
+        crash::at(Point::PartRenamed);
         Ok(ManifestFile {
             path: self.name,
             stage: self.of.stage,
@@ -141,6 +145,7 @@ pub(crate) fn from_journal(
     });
     let file = part.map(PartWriter::finish).transpose()?;
     layout::remove_if_there(journal)?;
+    crash::at(Point::JournalRemoved);
     Ok((file, torn))
 }
 

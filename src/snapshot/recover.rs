@@ -18,6 +18,7 @@ use super::part::{self, PartOf};
 use super::reader::PartReader;
 use super::run_writer::close;
 use super::{SnapshotError, Stage, schema};
+use crate::crash::{self, Point};
 
 /// Seals the last run of a pipeline if its process died, and returns its manifest. The caller holds the pipeline's
 /// lease, so that no living run is taken for a dead one.
@@ -48,6 +49,7 @@ pub fn recover(root: &Path, pipeline: &str) -> Result<Option<Manifest>, Snapshot
         return Ok(Some(manifest));
     }
     let manifest = seal(&directory, pipeline, opened, last.digest.clone())?;
+    crash::at(Point::RecoverParts);
     close(root, &directory, &manifest, last.digest)?;
     Ok(Some(manifest))
 }

@@ -20,6 +20,7 @@ use super::manifest::{Configuration, CursorMove, FlowCounts, Manifest, ManifestF
 use super::part::{self, PartOf, PartWriter};
 use super::{Rows, SnapshotError, Stage};
 use crate::compile::compiled::SnapshotPolicy;
+use crate::crash::{self, Point};
 
 /// A journal of this many bytes becomes a part.
 const JOURNAL_BYTES: u64 = 128 << 20;
@@ -211,6 +212,7 @@ pub(crate) fn close(
         .to_text()
         .map_err(|error| SnapshotError::damaged(&path, format!("it cannot be written: {error}")))?;
     layout::write_atomically(&path, text.as_bytes())?;
+    crash::at(Point::ManifestRenamed);
     Chain::of(root, &manifest.pipeline).append(&Link::Closed(Closed {
         run: manifest.run,
         manifest: blake3::hash(text.as_bytes()).to_hex().to_string(),

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::{Baseline, Created, PairBaseline, PairKeys, QueueClear, QueueItem};
 use crate::compile::compiled::Side;
+use crate::crash::Point;
 
 /// A flow, by names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -140,6 +141,17 @@ impl Batch {
             fallbacks_of: Vec::new(),
             fallbacks: Vec::new(),
         }
+    }
+
+    /// The points at which a test lets the process die around this batch's transaction, by what it changes.
+    pub(crate) fn crash_points(&self) -> impl Iterator<Item = (Point, Point)> {
+        let pairs = !(self.links.is_empty() && self.baselines.is_empty() && self.pairs.is_empty());
+        let points = [
+            pairs.then_some((Point::CommitBefore, Point::CommitAfter)),
+            (!self.queue_put.is_empty()).then_some((Point::QueueBefore, Point::QueueAfter)),
+            (!self.cursors.is_empty()).then_some((Point::CursorBefore, Point::CursorAfter)),
+        ];
+        points.into_iter().flatten()
     }
 
     /// The batch's flow.

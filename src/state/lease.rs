@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::StateError;
+use crate::crash::{self, Point};
 
 /// The right to run a pipeline, until it is dropped.
 pub trait Lease: Debug + Send + Sync {
@@ -90,11 +91,13 @@ impl FileLease {
             }
             Err(TryLockError::Error(source)) => return Err(cannot_open(source)),
         }
+        crash::at(Point::LeaseLocked);
         let holder_path = companion(state, pipeline, "holder");
         write_holder(&holder_path, holder).map_err(|source| StateError::CannotOpen {
             path: holder_path.clone(),
             source,
         })?;
+        crash::at(Point::LeaseNoted);
         Ok(FileLease {
             pipeline: pipeline.to_owned(),
             _lock: lock,

@@ -153,6 +153,9 @@ pub trait State: Debug + Send + Sync {
     /// One queue item.
     fn queue_show(&self, flow: FlowRef<'_>, key: &str) -> Result<Option<QueueItem>, StateError>;
 
+    /// Reasons of a flow's held items with this code, by key; without those that a person asked to try again.
+    fn queue_held(&self, flow: FlowRef<'_>, code: &str) -> Result<HashMap<String, String>, StateError>;
+
     /// Removes items for good; returns how many there were.
     fn queue_drop(&self, flow: FlowRef<'_>, keys: &[&str]) -> Result<u64, StateError>;
 

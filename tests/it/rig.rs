@@ -64,8 +64,12 @@ impl Rig {
             .enable_all()
             .build()
             .unwrap();
+        let time_scale = options.time_scale;
         let sandbox = runtime.block_on(Sandbox::start(options)).unwrap();
-        folder.set_environment(sandbox.environment());
+        let mut environment = sandbox.environment();
+        // Waits for what the stand-ins do later are as much shorter as that is sooner.
+        environment.push(("CROSSWALK_TIME_SCALE".to_owned(), time_scale.to_string()));
+        folder.set_environment(environment);
         Rig {
             folder,
             runtime,

@@ -8,6 +8,7 @@ use super::input::{file_error, or_here};
 use super::read::with_causes;
 use crate::compile::compiled::{Column, Compression, FileFormat, FileStream};
 use crate::connector::ConnectorError;
+use crate::crash::{self, Point};
 use crate::snapshot::{ColumnBatch, ParquetFile, SnapshotError, TextRows};
 
 /// A file that is being written under a temporary name. Dropped without [`FileSink::commit`], it leaves nothing.
@@ -154,7 +155,9 @@ impl FileSink {
                     .and_then(|file| {
                         file.sync_all()?;
                         bytes = file.metadata()?.len();
+                        crash::at(Point::FileWritten);
                         std::fs::rename(&temporary, &path)?;
+                        crash::at(Point::FileRenamed);
                         File::open(or_here(path.parent().unwrap_or(Path::new("."))))?.sync_all()
                     });
                 if committed.is_err() {

@@ -20,6 +20,7 @@ use super::template::Outgoing;
 use super::transport::{Lost, Received};
 use crate::compile::compiled::ErrorOutcome;
 use crate::connector::ConnectorError;
+use crate::crash::{self, Point};
 use crate::expression::JsonError;
 
 /// A request that is to be sent.
@@ -164,7 +165,13 @@ impl HttpConnection {
                 self.counters.retries.add(1);
             }
             attempts += 1;
+            if call.writes {
+                crash::at(Point::RequestBefore);
+            }
             let received = self.send_once(call, &credentials, attempts).await;
+            if call.writes {
+                crash::at(Point::ResponseReceived);
+            }
             grant.answered(call.keep);
             let next = match received {
                 Err(lost) => {

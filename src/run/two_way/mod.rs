@@ -33,6 +33,7 @@ use super::transform::transform;
 use super::{FlowSummary, Stop};
 use crate::compile::compiled::{Allowance, Flow, Guard, OnPairDeleted, PerSide, Side, TwoWay, TwoWayId};
 use crate::connector::ReadRequest;
+use crate::crash::{self, Point};
 use crate::expression::Record;
 use crate::state::{QueueItem, key_in_queue};
 use absent::Seen;
@@ -411,6 +412,7 @@ impl TwoWayRun {
         for pair in &mut pairs {
             judge.judge(pair);
         }
+        crash::at(Point::Reconciled);
         if context.options.dry_run {
             let mut parents = self.foresee(&batch.head, from, &judge, &mut pairs)?;
             parents.extend(quiet);

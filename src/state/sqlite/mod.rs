@@ -35,6 +35,7 @@ use super::{
     Status, StoredCursor, StoredPair,
 };
 use crate::compile::compiled::Side;
+use crate::crash::{self, Point};
 
 /// How long another process may keep the file locked before that is an error.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -291,15 +292,28 @@ impl State for SqliteState {
     }
 
     fn commit(&self, batch: &Batch) -> Result<Committed, StateError> {
-        self.write(|transaction| commit::commit(transaction, batch))
+        for (point, _) in batch.crash_points() {
+            crash::at(point);
+        }
+        let committed = self.write(|transaction| commit::commit(transaction, batch))?;
+        for (_, point) in batch.crash_points() {
+            crash::at(point);
+        }
+        Ok(committed)
     }
 
     fn put_intents(&self, intents: &[Intent]) -> Result<(), StateError> {
-        self.write_durably(|transaction| intents::put(transaction, intents))
+        crash::at(Point::IntentBefore);
+        self.write_durably(|transaction| intents::put(transaction, intents))?;
+        crash::at(Point::IntentAfter);
+        Ok(())
     }
 
     fn set_intent_job(&self, intents: &[Uuid], job: &str) -> Result<(), StateError> {
-        self.write_durably(|transaction| intents::set_job(transaction, intents, job))
+        crash::at(Point::JobBefore);
+        self.write_durably(|transaction| intents::set_job(transaction, intents, job))?;
+        crash::at(Point::JobAfter);
+        Ok(())
     }
 
     fn open_intents(&self, pipeline: &str) -> Result<Vec<Intent>, StateError> {
@@ -313,7 +327,11 @@ impl State for SqliteState {
         keys: &[CreateKey],
         believe_after: Timestamp,
     ) -> Result<Vec<Claim>, StateError> {
-        self.write_durably(|transaction| intents::claim(transaction, pipeline, run, keys, believe_after))
+        crash::at(Point::ClaimBefore);
+        let claims = self
+            .write_durably(|transaction| intents::claim(transaction, pipeline, run, keys, believe_after))?;
+        crash::at(Point::ClaimAfter);
+        Ok(claims)
     }
 
     fn release_creates(&self, run: Uuid, keys: &[CreateKey]) -> Result<(), StateError> {
@@ -330,6 +348,10 @@ impl State for SqliteState {
 
     fn queue_show(&self, flow: FlowRef<'_>, key: &str) -> Result<Option<QueueItem>, StateError> {
         self.read(|connection| queue::show(connection, flow, key))
+    }
+
+    fn queue_held(&self, flow: FlowRef<'_>, code: &str) -> Result<HashMap<String, String>, StateError> {
+        self.read(|connection| queue::held(connection, flow, code))
     }
 
     fn queue_drop(&self, flow: FlowRef<'_>, keys: &[&str]) -> Result<u64, StateError> {

@@ -1,5 +1,7 @@
 //! The queue in SQLite.
 
+use std::collections::HashMap;
+
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::read::flow_number;
@@ -115,6 +117,22 @@ pub(super) fn clear(transaction: &Transaction<'_>, flow: i64, clears: &[QueueCle
         clear.execute(params![flow, record.key, to_stored(record.sequence)])?;
     }
     Ok(())
+}
+
+pub(super) fn held(
+    connection: &Connection,
+    flow: FlowRef<'_>,
+    code: &str,
+) -> rusqlite::Result<HashMap<String, String>> {
+    let Some(number) = flow_number(connection, flow)? else {
+        return Ok(HashMap::new());
+    };
+    connection
+        .prepare_cached(
+            "SELECT key, reason FROM queue WHERE flow = ?1 AND kind = 'held' AND code = ?2 AND retry_asked = 0",
+        )?
+        .query_map(params![number, code], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
 }
 
 pub(super) fn list(
