@@ -16,7 +16,7 @@ use super::layout::{self, RunDirectory};
 use super::manifest::{Manifest, ManifestFile};
 use super::part::{self, PartOf};
 use super::reader::PartReader;
-use super::run_writer::close;
+use super::run_writer::{close, remove_journals};
 use super::{SnapshotError, Stage, schema};
 use crate::crash::{self, Point};
 
@@ -41,6 +41,7 @@ pub fn recover(root: &Path, pipeline: &str) -> Result<Option<Manifest>, Snapshot
         let text = fs::read(&manifest_path).map_err(SnapshotError::file("read", &manifest_path))?;
         let manifest: Manifest = serde_json::from_slice(&text)
             .map_err(|error| SnapshotError::damaged(&manifest_path, error.to_string()))?;
+        remove_journals(&directory)?;
         chain.append(&Link::Closed(Closed {
             run: opened.run,
             manifest: blake3::hash(&text).to_hex().to_string(),

@@ -213,12 +213,18 @@ pub(crate) fn close(
         .map_err(|error| SnapshotError::damaged(&path, format!("it cannot be written: {error}")))?;
     layout::write_atomically(&path, text.as_bytes())?;
     crash::at(Point::ManifestRenamed);
+    remove_journals(directory)?;
     Chain::of(root, &manifest.pipeline).append(&Link::Closed(Closed {
         run: manifest.run,
         manifest: blake3::hash(text.as_bytes()).to_hex().to_string(),
         previous: Some(previous),
     }))?;
-    // Journals are empty by now; what is left of their directories is of no use to anybody.
+    Ok(())
+}
+
+/// Removes the directories of a run's journals, which are parts by now. Before the closing link: nobody looks at a run
+/// again that is closed.
+pub(crate) fn remove_journals(directory: &RunDirectory) -> Result<(), SnapshotError> {
     match std::fs::remove_dir_all(directory.journals()) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(SnapshotError::file("remove", &directory.journals())(error))

@@ -8,7 +8,7 @@ use crate::rig::{Ran, Rig};
 use crate::two_way;
 
 /// Where these tests write their pipeline.
-const PIPELINE: &str = "mappings/bulk.yaml";
+pub(crate) const PIPELINE: &str = "mappings/bulk.yaml";
 
 /// Notes from a file become tags of tickets, found by their ids.
 const TAGS: &str = r#"
@@ -34,7 +34,7 @@ flows:
 "#;
 
 /// Notes from a file become tickets.
-fn creating() -> String {
+pub(crate) fn creating() -> String {
     TAGS.replace("mode: update", "mode: insert")
         .replace(
             "match: {$.id: $.ticket}\n    on_none: skip",
@@ -68,7 +68,7 @@ fn open_tickets(rig: &Rig, count: usize) -> Vec<u64> {
     open
 }
 
-fn write_notes(rig: &Rig, tickets: &[u64]) {
+pub(crate) fn write_notes(rig: &Rig, tickets: &[u64]) {
     let notes: Vec<Value> = tickets
         .iter()
         .map(|ticket| json!({"id": ticket, "ticket": ticket, "subject": format!("noted {ticket}")}))

@@ -66,12 +66,17 @@ flows:
 
 pub(crate) fn rig() -> Rig {
     let rig = Rig::new(8);
+    prepare(&rig);
+    rig
+}
+
+/// Puts the pipeline and what it needs into a folder.
+pub(crate) fn prepare(rig: &Rig) {
     for (connector, streams) in [("zendesk", TICKET_REMARKS), ("oro", CASE_REMARKS)] {
         let file = format!("mappings/connectors/{connector}.yaml");
         rig.write(&file, &(rig.read(&file) + streams));
     }
     rig.write(PIPELINE, FLOWS);
-    rig
 }
 
 pub(crate) fn run(rig: &Rig, options: &[&str]) -> Ran {

@@ -15,6 +15,7 @@ mod changes;
 mod children;
 mod commands;
 mod connectors;
+mod crash;
 mod documented;
 mod enabled;
 mod exits;
