@@ -2,18 +2,14 @@
 
 use anyhow::anyhow;
 use clap::{Args, Subcommand};
-use jiff::Timestamp;
 use serde_json::json;
-use uuid::Uuid;
 
 use super::Context;
 use super::arguments::Format;
 use super::exit::{Exit, Failure};
-use super::location::{NamedPipeline, StateLocation, named_pipeline, state_failure};
+use super::location::{NamedPipeline, StateLocation, leased, named_pipeline, state_failure};
 use super::table::{Align, Table};
-use crate::state::{
-    FlowRef, Holder, Lease, Link, Linked, LinkingError, SqliteState, State, Unlinked, link, unlink,
-};
+use crate::state::{FlowRef, Lease, Link, Linked, LinkingError, SqliteState, State, Unlinked, link, unlink};
 use crate::telemetry::progress::grouped;
 
 /// How many links are read at once.
@@ -177,8 +173,7 @@ impl Of {
             None => self.location.open()?,
         };
         let pipeline = self.checked(&state)?;
-        let holder = Holder::this_process(Uuid::now_v7(), Timestamp::now());
-        let lease = state.lease(&pipeline, &holder).map_err(state_failure)?;
+        let lease = leased(&state, &pipeline)?;
         Ok((state, pipeline, lease))
     }
 

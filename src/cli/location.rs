@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow};
 use clap::Args;
 use indexmap::IndexMap;
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use uuid::Uuid;
 
 use super::exit::{Exit, Failure};
 use crate::run::Ending;
-use crate::state::{SqliteState, StateError};
+use crate::state::{Holder, Lease, SqliteState, State, StateError};
 
 /// The state file, where no other is named.
 pub(super) const STATE: &str = ".crosswalk/state.db";
@@ -57,6 +59,12 @@ impl StateLocation {
     pub(super) fn open(&self) -> Result<SqliteState, Failure> {
         SqliteState::open_existing(&self.path()).map_err(state_failure)
     }
+}
+
+/// Takes a pipeline's lease, so that no run changes the same things at the same time.
+pub(super) fn leased(state: &SqliteState, pipeline: &str) -> Result<Box<dyn Lease>, Failure> {
+    let holder = Holder::this_process(Uuid::now_v7(), Timestamp::now());
+    state.lease(pipeline, &holder).map_err(state_failure)
 }
 
 /// What a failure of the state means for the process.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::Context;
 use super::arguments::Format;
 use super::exit::{Exit, Failure};
-use super::location::{StateLocation, pipeline_name, state_failure};
+use super::location::{StateLocation, leased, pipeline_name, state_failure};
 use crate::compile::compiled::Side;
 use crate::state::{FlowRef, QueueFilter, QueueItem, QueueKind, State};
 
@@ -225,6 +225,7 @@ fn resolve(
     winner: Side,
 ) -> Result<Exit, Failure> {
     let state = which.location.open()?;
+    let _lease = leased(&state, &pipeline_name(&which.pipeline)?)?;
     let (pipeline, items) = which.items(&state, None)?;
     let called: Vec<&(String, QueueItem)> = items.iter().filter(|(_, item)| item.is_called(key)).collect();
     if called.is_empty() {
@@ -278,6 +279,7 @@ fn change(
     act: impl Fn(&dyn State, FlowRef<'_>, &[&str]) -> Result<u64, crate::state::StateError>,
 ) -> Result<Exit, Failure> {
     let state = selected.which.location.open()?;
+    let _lease = leased(&state, &pipeline_name(&selected.which.pipeline)?)?;
     let (pipeline, items) = selected.which.items(&state, None)?;
     if let Some(missing) = selected
         .keys
