@@ -36,7 +36,7 @@ Examples:
 pub struct Preview {
     /// The pipeline file
     pipeline: PathBuf,
-    /// The record's key in its source
+    /// The record's key in its source; of a two-way flow the remote record's, or `local:KEY`
     #[arg(long, value_name = "KEY", required_unless_present = "file")]
     key: Option<String>,
     /// A file that holds the record as JSON; `-` is standard input
@@ -45,7 +45,7 @@ pub struct Preview {
     /// Take the record from what this run extracted, instead of asking the source
     #[arg(long, value_name = "RUN", requires = "key")]
     from_run: Option<String>,
-    /// The flow, where the pipeline has several
+    /// The flow, where the pipeline has several; a two-way flow is shown in the direction that the record leaves by
     #[arg(long, value_name = "NAME")]
     flow: Option<String>,
     /// Ask no system for anything: lookups answer `(not asked)`, and the record is taken for new

@@ -17,7 +17,9 @@ use super::context::Context;
 use super::plan::Planner;
 use super::transform::transform;
 use super::{Cancellation, Ending, RunOptions, Stop, decide, open, with_causes};
-use crate::compile::compiled::{ConnectorKind, Flow, FlowId, LookupId, Pipeline, StreamRef, Target};
+use crate::compile::compiled::{
+    ConnectorKind, Flow, FlowId, LookupId, Pipeline, Side, StreamRef, Target, TwoWay,
+};
 use crate::connector::{Operation, WriteIntent};
 use crate::expression::{Record, Value};
 use crate::mapping::{
@@ -160,11 +162,11 @@ impl<E: Into<Stop>> From<E> for PreviewError {
 /// There is no such flow or record, or a system cannot be asked.
 pub async fn preview(
     pipeline: Arc<Pipeline>,
-    options: PreviewOptions,
+    mut options: PreviewOptions,
     telemetry: Arc<Telemetry>,
     cancellation: Cancellation,
 ) -> Result<Preview, PreviewError> {
-    let flow = chosen(&pipeline, options.flow.as_deref())?;
+    let flow = chosen(&pipeline, &mut options)?;
     let state: Arc<dyn State> = if options.offline {
         Arc::new(SqliteState::in_memory()?)
     } else {
@@ -187,7 +189,62 @@ pub async fn preview(
     previewer.preview().await
 }
 
-fn chosen(pipeline: &Pipeline, name: Option<&str>) -> Result<FlowId, PreviewError> {
+/// The flow that was asked for. A two-way flow is shown in the direction that the record leaves by: its key may say with
+/// a name before it whose it is (`local:7`), as it may where it is one of a direction.
+fn chosen(pipeline: &Pipeline, options: &mut PreviewOptions) -> Result<FlowId, PreviewError> {
+    let only = match pipeline.two_way.as_slice() {
+        [only] if pipeline.flows.len() == 2 => Some(only),
+        _ => None,
+    };
+    let named = options.flow.clone();
+    let way = match &named {
+        Some(name) => pipeline.two_way.iter().find(|way| way.name == *name),
+        None => only,
+    };
+    let key = match &mut options.record {
+        PreviewRecord::Key(key) | PreviewRecord::Run { key, .. } => Some(key),
+        PreviewRecord::Text(_) => None,
+    };
+    if let Some(way) = way {
+        let side = key
+            .and_then(|key| side_of(pipeline, way, key))
+            .unwrap_or(Side::Remote);
+        return Ok(way.to[side.other()]);
+    }
+    let flow = one_way(pipeline, named.as_deref())?;
+    let direction = pipeline.flows.get(flow).and_then(|flow| flow.direction_of);
+    if let (Some(direction), Some(key)) = (direction, key)
+        && let Some(way) = pipeline.two_way.get(direction.two_way)
+        && side_of(pipeline, way, key) == Some(direction.to)
+    {
+        return Err(PreviewError::usage(format!(
+            "`{key}` is the key of a {} record, and `{}` reads the other side: leave the direction out, `--flow {}`",
+            direction.to.name(),
+            named.unwrap_or_default(),
+            way.name
+        )));
+    }
+    Ok(flow)
+}
+
+/// The side whose record a key names with what stands before it, which is taken off; `None` without a name.
+fn side_of(pipeline: &Pipeline, way: &TwoWay, key: &mut String) -> Option<Side> {
+    let (name, rest) = key.split_once(':')?;
+    let side = Side::BOTH.into_iter().find(|side| {
+        let stream = way.streams[*side];
+        let Some(connection) = pipeline.connections.get(stream.connection) else {
+            return false;
+        };
+        let stream = connection.connector.streams.get(stream.stream);
+        let stream = stream.map_or("", |stream| stream.name.as_str());
+        [side.name(), &connection.name, stream].contains(&name)
+            || name.split_once('.') == Some((connection.name.as_str(), stream))
+    })?;
+    *key = rest.to_owned();
+    Some(side)
+}
+
+fn one_way(pipeline: &Pipeline, name: Option<&str>) -> Result<FlowId, PreviewError> {
     let known = || {
         let names: Vec<&str> = pipeline.flows.iter().map(|flow| flow.name.as_str()).collect();
         names.join(", ")
