@@ -13,7 +13,9 @@ pub(super) struct Selection {
     /// Stop reading after so many records; the next run continues there
     #[arg(long, value_name = "COUNT")]
     limit: Option<u64>,
-    /// Only the record with this key (`KEY`, or `STREAM:KEY`); may be given several times
+    /// Only the record with this key; may be given several times. `NAME:KEY` says whose key it is: NAME is a connection,
+    /// a stream, or a side of a two-way flow (`remote`, `local`); a bare KEY is a source's, in a two-way flow the remote
+    /// record's
     #[arg(long, value_name = "KEY")]
     only: Vec<String>,
     /// Only this flow; may be given several times

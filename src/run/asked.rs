@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::Stop;
 use super::context::Context;
-use crate::compile::compiled::{Flow, FlowId, PrivacyKind, StreamRef};
+use crate::compile::compiled::{Flow, FlowId, PrivacyKind, Side, StreamRef};
 use crate::expression::{PARENT, Record, parse_json};
 use crate::mapping::Mapper;
 use crate::snapshot::{PastRun, Stage, StoredRow};
@@ -15,7 +15,7 @@ use crate::state::{QueueItem, QueuedRecord};
 /// The records that were asked for by key: `key`, `stream:key` or `connection:key`.
 pub(crate) async fn asked(context: &Context, flow: &Flow, keys: &[String]) -> Result<Vec<Record>, Stop> {
     let from = flow.from;
-    let keys = asked_of(context, from, keys, true);
+    let keys = asked_of(context, from, None, keys);
     let records = context.connection(from).get_many(from.stream, &keys).await?;
     if records.len() < keys.len() {
         tracing::warn!(flow = %flow.name, asked = keys.len(), found = records.len(), "Not every record that was asked for exists.");
@@ -23,30 +23,39 @@ pub(crate) async fn asked(context: &Context, flow: &Flow, keys: &[String]) -> Re
     Ok(records)
 }
 
-/// Which of the keys that were asked for are those of a stream's records. A key without a name before it is taken for one
-/// only where `assumed` says so.
-pub(crate) fn asked_of(context: &Context, stream: StreamRef, asked: &[String], assumed: bool) -> Vec<String> {
+/// Which of the keys that were asked for are those of a stream's records. Before a key may stand, with a colon, the name of
+/// the connection or the stream, and in a two-way flow that of the `side`: `remote:7`. One without any is a source's key,
+/// in a two-way flow the remote record's.
+pub(crate) fn asked_of(
+    context: &Context,
+    stream: StreamRef,
+    side: Option<Side>,
+    asked: &[String],
+) -> Vec<String> {
     let full_name = context.stream_name(stream);
-    let names = [
+    let mut names = vec![
         full_name.as_str(),
         &context.stream(stream).name,
         &context.pipeline.connections[stream.connection].name,
     ];
+    names.extend(side.map(Side::name));
     let key = |asked: &String| match asked.split_once(':') {
         Some((name, key)) if names.contains(&name) => Some(key.to_owned()),
-        Some((name, _)) if is_a_stream(context, name) => None,
-        _ => assumed.then(|| asked.clone()),
+        Some((name, _)) if is_a_name(context, name) => None,
+        _ => (side != Some(Side::Local)).then(|| asked.clone()),
     };
     asked.iter().filter_map(key).collect()
 }
 
-/// Whether the name is that of something else that the pipeline reads.
-fn is_a_stream(context: &Context, name: &str) -> bool {
-    context.pipeline.flows.iter().any(|flow| {
-        context.stream_name(flow.from) == name
-            || context.stream(flow.from).name == name
-            || context.pipeline.connections[flow.from.connection].name == name
-    })
+/// Whether the name is that of something else that the pipeline reads, or of a side.
+fn is_a_name(context: &Context, name: &str) -> bool {
+    let is_side = Side::BOTH.into_iter().any(|side| side.name() == name);
+    is_side && !context.pipeline.two_way.is_empty()
+        || context.pipeline.flows.iter().any(|flow| {
+            context.stream_name(flow.from) == name
+                || context.stream(flow.from).name == name
+                || context.pipeline.connections[flow.from.connection].name == name
+        })
 }
 
 /// The stream of a flow's parents, for flows of children.

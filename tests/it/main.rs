@@ -21,6 +21,7 @@ mod enabled;
 mod exits;
 mod files;
 mod folder;
+mod gone;
 mod interruption;
 mod limits;
 mod main_job;

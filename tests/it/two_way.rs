@@ -6,7 +6,7 @@ use crate::interruption::signal;
 use crate::oracle::rows;
 use crate::rig::{ONE_WAY, PIPELINE, Ran, Rig};
 
-fn linked(tickets: usize) -> Rig {
+pub(crate) fn linked(tickets: usize) -> Rig {
     let rig = Rig::new(tickets);
     sync(&rig, &[]).expect(0);
     rig
@@ -352,4 +352,116 @@ fn publishing_that_is_interrupted_goes_on_and_doubles_nothing() {
 #[test]
 fn publishing_that_is_killed_goes_on_and_doubles_nothing() {
     published_in_two_runs("KILL", -1);
+}
+
+#[test]
+fn one_pair_is_synced_now_by_the_key_of_either_side() {
+    let rig = linked(30);
+    let tickets = open_tickets(&rig, 4);
+    for (number, name) in ["zendesk", "remote", "oro", "local"].into_iter().enumerate() {
+        let id = tickets[number];
+        let (case, _) = case_of(&rig, id);
+        let subject = format!("asked by {name}");
+        let key = match name {
+            "zendesk" | "remote" => {
+                rig.edit("zendesk", &json!({"tickets": [{"id": id, "subject": subject}]}));
+                format!("{name}:{id}")
+            }
+            _ => {
+                edit_case(&rig, id, &json!({ "subject": subject }), &[]);
+                format!("{name}:{case}")
+            }
+        };
+        let ran = sync(&rig, &["--only", &key]).expect(0);
+        let read = ran.count("cases.to_local.read") + ran.count("cases.to_remote.read");
+        assert_eq!(read, 1, "{key}");
+        assert_eq!(ticket(&rig, id)["subject"], subject.as_str(), "{key}");
+        assert_eq!(
+            case_of(&rig, id).1["attributes"]["subject"],
+            subject.as_str(),
+            "{key}"
+        );
+    }
+    sync(&rig, &["--only", "remote:999999"])
+        .expect(0)
+        .says("A record that was asked for does not exist.");
+}
+
+#[test]
+fn opening_the_way_back_catches_up_what_both_sides_changed_by_the_policy() {
+    for (policy, winner) in [("remote_wins", "of the ticket"), ("local_wins", "of the case")] {
+        let rig = Rig::new(20);
+        rig.replace(
+            PIPELINE,
+            "conflict: remote_wins ",
+            &format!("conflict: {policy} "),
+        );
+        sync(&rig, &ONE_WAY).expect(0);
+        let [both, office] = open_tickets(&rig, 2)[..] else {
+            unreachable!()
+        };
+        edit_case(&rig, both, &json!({"subject": "of the case"}), &[]);
+        edit_case(&rig, office, &json!({"subject": "of the office"}), &[]);
+        rig.edit(
+            "zendesk",
+            &json!({"tickets": [{"id": both, "subject": "of the ticket"}]}),
+        );
+        rig.forget_requests();
+        sync(&rig, &ONE_WAY).expect(0);
+        assert_eq!(rig.writes("zendesk"), [""; 0], "{policy}");
+
+        sync(&rig, &[]).expect(0);
+
+        assert_eq!(ticket(&rig, both)["subject"], winner, "{policy}");
+        assert_eq!(case_of(&rig, both).1["attributes"]["subject"], winner, "{policy}");
+        assert_eq!(ticket(&rig, office)["subject"], "of the office");
+        assert_quiet(&rig);
+    }
+}
+
+#[test]
+fn publishing_a_record_that_does_not_exist_is_refused_by_its_key() {
+    let rig = linked(10);
+    rig.forget_requests();
+    rig.crosswalk(&["publish", PIPELINE, "cases", "999999"])
+        .expect(8)
+        .says("there is no local record `999999`");
+    assert_eq!(rig.writes("zendesk"), [""; 0]);
+}
+
+#[test]
+fn a_preview_of_a_two_way_flow_goes_the_way_that_the_record_leaves_by() {
+    let rig = linked(30);
+    let id = open_tickets(&rig, 1)[0];
+    let (case, _) = case_of(&rig, id);
+    for (key, direction) in [
+        (id.to_string(), "cases.to_local"),
+        (format!("zendesk:{id}"), "cases.to_local"),
+        (format!("local:{case}"), "cases.to_remote"),
+    ] {
+        let shown = rig
+            .crosswalk(&[
+                "preview", PIPELINE, "--flow", "cases", "--key", &key, "--format", "json",
+            ])
+            .expect(0);
+        let shown: Value = serde_json::from_str(&shown.stdout).unwrap();
+        assert_eq!(shown["flow"], direction, "{key}");
+    }
+}
+
+#[test]
+fn the_queue_is_not_changed_while_a_run_works_on_it() {
+    let rig = linked(10);
+    rig.faults(
+        "zendesk",
+        &json!([{"match": "GET /api/v2/incremental", "delay_ms": 5000, "times": 1}]),
+    );
+    let child = rig.start(&[]);
+    rig.wait_until("the run is at work", || {
+        rig.crosswalk(&["status", PIPELINE])
+            .stdout
+            .contains("running now")
+    });
+    rig.crosswalk(&["queue", "retry", PIPELINE, "--all"]).expect(7);
+    assert_eq!(rig.finish(child).code, 0);
 }

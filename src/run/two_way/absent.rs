@@ -86,6 +86,17 @@ impl TwoWayRun {
                 return Err(stop);
             }
         }
+        self.part(side, &gone, Origin::Asked, &Retried::default()).await
+    }
+
+    /// Works on records of a side that their system does not have any more.
+    pub(super) async fn part(
+        &mut self,
+        side: Side,
+        gone: &[String],
+        origin: Origin,
+        retried: &Retried,
+    ) -> Result<(), Stop> {
         for keys in gone.chunks(AT_ONCE) {
             self.context.may_go_on()?;
             self.batches += 1;
@@ -104,7 +115,7 @@ impl TwoWayRun {
                     sequence: first,
                     at: jiff::Timestamp::now(),
                     cursor: None,
-                    origin: Origin::Asked,
+                    origin,
                 },
                 coverage: Default::default(),
                 rows: Vec::new(),
@@ -113,15 +124,30 @@ impl TwoWayRun {
                 batch,
                 quiet: Vec::new(),
             };
-            self.work(sifted, side, &Retried::default()).await?;
+            self.work(sifted, side, retried).await?;
         }
         Ok(())
+    }
+
+    /// The records of these keys, and the keys of which their system has none.
+    pub(super) async fn read_or_gone(
+        &self,
+        side: Side,
+        keys: &[String],
+    ) -> Result<(Vec<Record>, Vec<String>), Stop> {
+        let records = self.read(side, keys).await?;
+        let path = &self.context.stream(self.way().streams[side]).key;
+        let there: HashSet<String> = records
+            .iter()
+            .filter_map(|record| record_key(path, record))
+            .collect();
+        let gone = keys.iter().filter(|key| !there.contains(*key)).cloned().collect();
+        Ok((records, gone))
     }
 
     /// Keys of linked records that were not seen and do not answer.
     async fn absent(&self, side: Side, seen: &Seen) -> Result<Vec<String>, Stop> {
         let flow = self.context.flow_ref(self.leaving(side));
-        let key = &self.context.stream(self.way().streams[side]).key;
         let mut gone = Vec::new();
         let mut after: Option<String> = None;
         loop {
@@ -146,13 +172,7 @@ impl TwoWayRun {
             if suspects.is_empty() {
                 continue;
             }
-            let there: HashSet<String> = self
-                .read(side, &suspects)
-                .await?
-                .iter()
-                .filter_map(|record| record_key(key, record))
-                .collect();
-            gone.extend(suspects.into_iter().filter(|key| !there.contains(key)));
+            gone.extend(self.read_or_gone(side, &suspects).await?.1);
         }
     }
 }

@@ -273,21 +273,26 @@ impl TwoWayRun {
     /// Works on the records of these keys, each named with its connection or stream where both sides could be meant.
     async fn run_asked(&mut self, asked: &[String]) -> Result<(), Stop> {
         for side in self.sources() {
-            let keys = asked_of(
-                &self.context,
-                self.way().streams[side],
-                asked,
-                side == Side::Remote,
-            );
+            let keys = asked_of(&self.context, self.way().streams[side], Some(side), asked);
             if keys.is_empty() {
                 continue;
             }
-            let records = self.read(side, &keys).await?;
-            if records.len() < keys.len() {
-                tracing::warn!(flow = %self.way().name, side = side.name(), asked = keys.len(), found = records.len(), "Not every record that was asked for exists.");
+            let (records, gone) = self.read_or_gone(side, &keys).await?;
+            if let (Some(key), Some(publish)) = (gone.first(), &self.context.options.publish)
+                && publish.flow == self.way().name
+            {
+                return Err(Stop::Refused(format!(
+                    "flow `{}`: there is no {} record `{key}`, so that nothing was published",
+                    self.way().name,
+                    side.name()
+                )));
+            }
+            for key in &gone {
+                tracing::warn!(flow = %self.way().name, side = side.name(), key, "A record that was asked for does not exist.");
             }
             self.drive(Feed::given(records, Origin::Asked, 0), side, &Retried::default())
                 .await?;
+            self.part(side, &gone, Origin::Asked, &Retried::default()).await?;
         }
         for child in &mut self.children {
             Box::pin(child.run_asked(asked)).await?;
@@ -356,9 +361,10 @@ impl TwoWayRun {
         if keys.is_empty() {
             return Ok(());
         }
-        let records = self.read(side, keys).await?;
+        let (records, gone) = self.read_or_gone(side, keys).await?;
         self.drive(Feed::given(records, Origin::Queue, self.batches), side, retried)
-            .await
+            .await?;
+        self.part(side, &gone, Origin::Queue, retried).await
     }
 
     /// Takes batches of one side through the stages: some are mapped ahead while one is reconciled and loaded.
