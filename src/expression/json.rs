@@ -180,15 +180,26 @@ impl<'a> Builder<'a> {
     fn scanned_map(self, raw: &'a str, projection: &Projection) -> Option<Result<Value<'a>, JsonError>> {
         let mut members = Vec::with_capacity(projection.expected_members());
         let mut scanner = Scanner::new(raw);
+        // Bit n: the member at place n of the projection was there before.
+        let mut seen: u64 = 0;
         let mut more = scanner.open(b'{', b'}')?;
         while more {
             let name = scanner.name()?;
-            match projection.member(name) {
+            match projection.place(name) {
                 None => scanner.skip()?,
-                Some(projection) => match self.value(scanner.value()?, projection) {
-                    Ok(value) => put(&mut members, Cow::Borrowed(name), value),
-                    Err(failure) => return Some(Err(failure)),
-                },
+                Some((place, projection)) => {
+                    let value = match self.value(scanner.value()?, projection) {
+                        Ok(value) => value,
+                        Err(failure) => return Some(Err(failure)),
+                    };
+                    let bit = place.filter(|place| *place < 64).map_or(0, |place| 1 << place);
+                    if bit & !seen != 0 {
+                        members.push((Cow::Borrowed(name), value));
+                    } else {
+                        put(&mut members, Cow::Borrowed(name), value);
+                    }
+                    seen |= bit;
+                }
             }
             more = scanner.more(b'}')?;
         }

@@ -87,16 +87,20 @@ impl Projection {
 
     /// How a member is read; `None`: not at all.
     pub(crate) fn member(&self, name: &str) -> Option<&Projection> {
+        self.place(name).map(|(_, projection)| projection)
+    }
+
+    /// How a member is read, and its place among those that are named; `None`: not at all.
+    pub(crate) fn place(&self, name: &str) -> Option<(Option<usize>, &Projection)> {
         if self.everything {
-            return Some(&EVERYTHING);
+            return Some((None, &EVERYTHING));
         }
         if self.lengths & length_bit(name) == 0 || self.first_bytes & first_byte_bit(name) == 0 {
             return None;
         }
-        self.members
-            .iter()
-            .find(|(other, _)| **other == *name)
-            .map(|(_, projection)| projection)
+        let place = self.members.iter().position(|(other, _)| **other == *name)?;
+        let (_, projection) = self.members.get(place)?;
+        Some((Some(place), projection))
     }
 
     /// How many members a record is likely to have that are read.

@@ -23,6 +23,7 @@ impl<'t> Scanner<'t> {
     }
 
     /// The next byte that is no white space, which stays.
+    #[inline]
     pub(super) fn peek(&mut self) -> Option<u8> {
         let (byte, at) = visible(self.text.as_bytes(), self.at)?;
         self.at = at;
@@ -30,6 +31,7 @@ impl<'t> Scanner<'t> {
     }
 
     /// Steps over a bracket that opens an object or a list; says whether there is anything in it.
+    #[inline]
     pub(super) fn open(&mut self, opening: u8, closing: u8) -> Option<bool> {
         self.take(opening)?;
         if self.peek()? == closing {
@@ -40,6 +42,7 @@ impl<'t> Scanner<'t> {
     }
 
     /// Steps over what follows a member or element; says whether it was a comma.
+    #[inline]
     pub(super) fn more(&mut self, closing: u8) -> Option<bool> {
         let byte = self.peek()?;
         self.at += 1;
@@ -51,6 +54,7 @@ impl<'t> Scanner<'t> {
     }
 
     /// Steps over a member's name and its colon. A name with escapes is not taken.
+    #[inline]
     pub(super) fn name(&mut self) -> Option<&'t str> {
         self.take(b'"')?;
         let start = self.at;
@@ -62,6 +66,7 @@ impl<'t> Scanner<'t> {
     }
 
     /// Steps over a value.
+    #[inline]
     pub(super) fn value(&mut self) -> Option<&'t str> {
         self.peek()?;
         let start = self.at;
@@ -149,6 +154,7 @@ impl<'t> Scanner<'t> {
         }
     }
 
+    #[inline]
     fn take(&mut self, wanted: u8) -> Option<()> {
         self.at = step(self.text.as_bytes(), self.at, wanted)?;
         Some(())

@@ -85,7 +85,7 @@ fn find<'t>(text: &'t [u8], path: &Path, goal: Goal) -> Result<Found<'t>, SplitE
     let steps = path.steps().ok_or_else(|| SplitError::NotPlain {
         path: path.source().to_owned(),
     })?;
-    if let Ok(text) = std::str::from_utf8(text) {
+    if let Ok(text) = super::json::utf8(text) {
         let mut scanner = Scanner::new(text);
         if let Some(found) = scanned(&mut scanner, steps, goal)
             && scanner.end().is_some()

@@ -46,6 +46,20 @@ pub struct CoerceError {
 }
 
 impl TargetType {
+    /// Whether coercion leaves a value exactly as it is, seen without looking into it.
+    pub fn keeps(&self, value: &Value<'_>) -> bool {
+        matches!(
+            (self, value),
+            (_, Value::Null)
+                | (TargetType::Any, _)
+                | (TargetType::Text, Value::Text(_))
+                | (TargetType::Decimal, Value::Number(_))
+                | (TargetType::Boolean, Value::Bool(_))
+                | (TargetType::List, Value::List(_))
+                | (TargetType::Map, Value::Map(_))
+        )
+    }
+
     /// The value in this type. Null stays null.
     ///
     /// # Errors

@@ -262,7 +262,9 @@ impl<'m, 'r> Context<'m, 'r> {
         held: Held<'_, 'r>,
         trace: Option<&mut Trace>,
     ) -> Result<Value<'r>, Stopped> {
-        if matches!(row.target_type, TargetType::Any) {
+        if trace.is_none() && row.target_type.keeps(held.value())
+            || matches!(row.target_type, TargetType::Any)
+        {
             return Ok(held.into_value());
         }
         let before = match &held {

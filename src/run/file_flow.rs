@@ -183,6 +183,7 @@ fn fill(
     let mut loaded = keep
         .loaded
         .then(|| LoadedRows::new(context.run, &flow.name, number));
+    let kept = keep.mapped || keep.planned || keep.loaded;
     let mut keys: Vec<(String, u64)> = Vec::with_capacity(records.len());
     let mut written = 0;
     for (offset, record) in records.iter().enumerate() {
@@ -196,7 +197,10 @@ fn fill(
             Outcome::Mapped(mapped) => match accept(context, flow, &mut builder, record, &mapped.cells) {
                 Ok(()) => {
                     written += 1;
-                    let correlation = context.correlation(sequence);
+                    let correlation = match kept {
+                        true => context.correlation(sequence),
+                        false => String::new(),
+                    };
                     let row_head = RowHead {
                         record_key: &mapped.key,
                         correlation_id: &correlation,

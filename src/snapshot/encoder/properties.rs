@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Int64Type, SchemaRef, TimestampMicrosecondType};
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
@@ -40,7 +40,9 @@ pub(super) fn properties(
         let path = ColumnPath::from(field.name().clone());
         let sample = Sample::of(batches, position);
         if sample.is_long() {
+            // The lengths apart from the texts: the writer keeps its buffer from page to page, and both compress better.
             builder = builder
+                .set_column_encoding(path.clone(), Encoding::DELTA_LENGTH_BYTE_ARRAY)
                 .set_column_dictionary_enabled(path.clone(), false)
                 .set_column_statistics_enabled(path, EnabledStatistics::None);
         } else if !sample.repeats() {
@@ -93,7 +95,7 @@ impl Sample {
                 break;
             }
         }
-        sample.distinct = seen.len() + numbers.len();
+        sample.distinct += seen.len() + numbers.len();
         sample
     }
 
@@ -101,7 +103,11 @@ impl Sample {
         for text in texts.flatten().take(SAMPLE - self.values) {
             self.values += 1;
             self.bytes += text.len();
-            seen.insert(text.as_bytes());
+            if text.len() < LONG_TEXT {
+                seen.insert(text.as_bytes());
+            } else {
+                self.distinct += 1;
+            }
         }
     }
 
