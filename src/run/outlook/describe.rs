@@ -4,7 +4,7 @@ use super::collector::Additions;
 use super::item::{PlanField, PlanItem, PlanKind, PlanReason};
 use crate::compile::compiled::{FlowId, PrivacyKind, StreamRef, Target};
 use crate::expression::Value;
-use crate::mapping::{Cell, MASK, Pending, PendingKey};
+use crate::mapping::{Cell, MASK, Pending};
 use crate::run::batch::{Decision, MappedItem, Update};
 use crate::run::context::Context;
 use crate::run::decide;

@@ -68,6 +68,8 @@ pub(super) struct Pair {
     pub(super) sides: PerSide<Option<Observed>>,
     /// What binds them.
     pub(super) bond: Bond,
+    /// The other side's system has no way to read this one record: what stood there last is taken for what stands there.
+    pub(super) alone: bool,
     /// The stored baseline.
     pub(super) stored: Option<PairBaseline>,
     /// Decided before any row was looked at.
@@ -120,6 +122,7 @@ impl Pair {
             keys,
             sides,
             bond: Bond::Unlinked(crate::sync::Candidate::None),
+            alone: false,
             stored: None,
             at_once: None,
             action: None,
