@@ -22,7 +22,8 @@ impl Judge<'_> {
                 && in_step[from] != seen.digest
             {
                 in_step[from] = seen.digest;
-                pair.not_carried += 1;
+                pair.not_carried
+                    .push((rule.name.clone(), to, NotCarried::OnCreate));
                 pair.notes.remarks.push(format!(
                     "`{}` does not travel to {} ({})",
                     rule.name,
