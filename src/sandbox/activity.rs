@@ -107,6 +107,11 @@ impl Triggers {
         self.seen.clear();
     }
 
+    /// What the rules did.
+    pub(crate) fn fired(&self) -> &[Value] {
+        &self.fired
+    }
+
     /// The rules, and what they did.
     pub(crate) fn document(&self) -> Value {
         json!({ "rules": self.rules, "fired": self.fired })

@@ -9,6 +9,8 @@
 //! | `POST edits` | makes random edits, see [`Order`](super::activity::Order), without pushing the clock; tells each |
 //! | `POST triggers` | replaces the business rules, see [`Trigger`](super::activity::Trigger) |
 //! | `GET triggers`, `DELETE triggers` | shows, forgets the rules and what they did |
+//! | `POST chronicle` | remembers from now on what happens in both stand-ins, see [`Chronicle`](super::chronicle::Chronicle) |
+//! | `GET chronicle` | what happened since it was asked the last time |
 //! | `POST settings` | changes the stand-in's behaviour |
 //! | `POST clock` | `{"advance_seconds": 90}` |
 //! | `POST flush` | writes the state to disk |
@@ -18,8 +20,10 @@
 use axum::http::Method;
 use serde_json::{Value, json};
 
+use super::chronicle::Chronicle;
 use super::message::{Request, Response};
 use super::server::{Inner, RequestLog, Shared, System};
+use super::store::Store;
 
 /// How far an edit pushes the clock: past the minute that exports hold back.
 const EDIT_AGE_SECONDS: i64 = 90;
@@ -58,7 +62,7 @@ fn perform<S: System>(shared: &Shared<S>, action: &str, request: &Request) -> Re
         (&Method::POST, "edit") => {
             let edit = body(request)?;
             let edited = system.edit(&edit)?;
-            store.commit(system.state()).map_err(in_words)?;
+            keep(&shared.chronicle, store, system)?;
             if edit.get("time").is_none() {
                 shared.clock.advance(EDIT_AGE_SECONDS);
             }
@@ -67,7 +71,7 @@ fn perform<S: System>(shared: &Shared<S>, action: &str, request: &Request) -> Re
         (&Method::POST, "edits") => {
             let order = serde_json::from_slice(&request.body).map_err(in_words)?;
             let edits = system.edit_at_random(&order)?;
-            store.commit(system.state()).map_err(in_words)?;
+            keep(&shared.chronicle, store, system)?;
             Ok(json!({ "edits": edits }))
         }
         (&Method::POST, "triggers") => {
@@ -80,6 +84,11 @@ fn perform<S: System>(shared: &Shared<S>, action: &str, request: &Request) -> Re
             system.triggers().clear();
             Ok(json!({}))
         }
+        (&Method::POST, "chronicle") => {
+            shared.chronicle.begin();
+            Ok(json!({}))
+        }
+        (&Method::GET, "chronicle") => Ok(json!({ "events": shared.chronicle.take() })),
         (&Method::POST, "settings") => system.configure(&body(request)?),
         (&Method::POST, "clock") => {
             let seconds = body(request)?
@@ -101,6 +110,16 @@ fn perform<S: System>(shared: &Shared<S>, action: &str, request: &Request) -> Re
         }
         _ => Err(format!("no such control: {} {action}", request.method)),
     }
+}
+
+/// Makes durable what a person changed, and tells the chronicle.
+fn keep<S: System>(chronicle: &Chronicle, store: &mut Store, system: &mut S) -> Result<(), String> {
+    if !chronicle.is_on() {
+        return store.commit(system.state()).map_err(in_words);
+    }
+    let rows = store.commit_told(system.state()).map_err(in_words)?;
+    chronicle.person(S::NAME, rows);
+    Ok(())
 }
 
 fn body(request: &Request) -> Result<Value, String> {

@@ -10,6 +10,7 @@
 //! names vendors, and nothing but `cli` and tests may reach it.
 
 mod activity;
+mod chronicle;
 mod clock;
 mod control;
 mod dataset;
@@ -27,6 +28,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use chronicle::Chronicle;
 use clock::Clock;
 use oro::Oro;
 use server::Server;
@@ -158,9 +160,10 @@ impl Sandbox {
         clock.leave_behind(oro_state.latest());
         let zendesk = Zendesk::new(zendesk_state, Arc::clone(&clock), options.token_lifetime);
         let oro = Oro::new(oro_state, Arc::clone(&clock), options.token_lifetime);
+        let shared = (clock, Arc::new(Chronicle::default()));
         Ok(Self {
-            zendesk: Server::start(zendesk, zendesk_store, options.zendesk_port, Arc::clone(&clock)).await?,
-            oro: Server::start(oro, oro_store, options.oro_port, clock).await?,
+            zendesk: Server::start(zendesk, zendesk_store, options.zendesk_port, &shared).await?,
+            oro: Server::start(oro, oro_store, options.oro_port, &shared).await?,
         })
     }
 
@@ -185,11 +188,7 @@ impl Sandbox {
     pub fn settings(&self, connector: &str) -> Vec<(&'static str, String)> {
         match (connector, self.address(connector)) {
             (Zendesk::NAME, Some(address)) => {
-                vec![
-                    ("subdomain", "sandbox".to_owned()),
-                    ("base_url", address),
-                    ("requests_per_minute", zendesk::REQUESTS_A_MINUTE.to_string()),
-                ]
+                vec![("subdomain", "sandbox".to_owned()), ("base_url", address)]
             }
             (_, Some(address)) => vec![("base_url", address)],
             (_, None) => Vec::new(),

@@ -32,6 +32,7 @@ use tokio::task::JoinHandle;
 
 use super::SandboxError;
 use super::activity::{Order, Triggers};
+use super::chronicle::Chronicle;
 use super::clock::Clock;
 use super::control;
 use super::faults::Faults;
@@ -49,6 +50,9 @@ const GRACE: Duration = Duration::from_secs(2);
 pub(crate) trait System: Send + std::fmt::Debug + 'static {
     /// Everything that it remembers.
     type State: Persistent;
+
+    /// What tests call it.
+    const NAME: &'static str;
 
     /// Answers a request as the vendor would.
     fn answer(&mut self, request: &Request) -> Response;
@@ -100,6 +104,8 @@ pub(crate) struct Server<S: System> {
 pub(crate) struct Shared<S: System> {
     inner: Mutex<Inner<S>>,
     pub(crate) clock: Arc<Clock>,
+    /// What happened here and in the other stand-ins.
+    pub(crate) chronicle: Arc<Chronicle>,
 }
 
 #[derive(Debug)]
@@ -123,7 +129,7 @@ impl<S: System> Server<S> {
         system: S,
         store: Store,
         port: u16,
-        clock: Arc<Clock>,
+        (clock, chronicle): &(Arc<Clock>, Arc<Chronicle>),
     ) -> Result<Self, SandboxError> {
         let asked = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let refused = |source| SandboxError::Listen {
@@ -139,7 +145,8 @@ impl<S: System> Server<S> {
                 faults: Faults::default(),
                 log: RequestLog::default(),
             }),
-            clock,
+            clock: Arc::clone(clock),
+            chronicle: Arc::clone(chronicle),
         });
         let router = Router::new()
             .fallback(handle::<S>)
@@ -234,7 +241,12 @@ async fn handle<S: System>(
                 None => response,
             }
         }
-        Some(_) | None => ask(&shared, &request),
+        fault => {
+            let arrives = fault
+                .as_ref()
+                .is_none_or(|fault| !fault.cut_after_write && !fault.torn);
+            ask(&shared, &request, arrives)
+        }
     };
     if let Some(fault) = &fault {
         cut |= fault.cut_after_write;
@@ -253,12 +265,22 @@ async fn handle<S: System>(
     Ok(send(response, &shared.clock, torn))
 }
 
-/// Asks the system and makes what it changed durable before anybody is told.
-fn ask<S: System>(shared: &Shared<S>, request: &Request) -> Response {
+/// Asks the system and makes what it changed durable before anybody is told. `arrives` says whether the answer will.
+fn ask<S: System>(shared: &Shared<S>, request: &Request, arrives: bool) -> Response {
     let mut inner = shared.lock();
     let Inner { system, store, .. } = &mut *inner;
+    let fired = system.triggers().fired().len();
     let response = system.answer(request);
-    match store.commit(system.state()) {
+    let committed = if shared.chronicle.is_on() {
+        store.commit_told(system.state()).map(|rows| {
+            let fired = system.triggers().fired().get(fired..).unwrap_or_default();
+            let answered = (response.status, arrives.then_some(response.body.as_slice()));
+            shared.chronicle.client(S::NAME, request, answered, rows, fired);
+        })
+    } else {
+        store.commit(system.state())
+    };
+    match committed {
         Ok(()) => response,
         Err(error) => Response::text(500, &error.to_string()),
     }

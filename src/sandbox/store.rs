@@ -216,20 +216,30 @@ impl Store {
     /// # Errors
     /// When the journal cannot be written.
     pub(crate) fn commit<P: Persistent>(&mut self, contents: &mut P) -> Result<(), SandboxError> {
-        let Some(files) = &mut self.files else {
+        if self.files.is_none() {
             contents.settle();
             return Ok(());
-        };
-        let changes = contents.drain().map_err(unreadable(&files.journal_path))?;
-        if changes.is_empty() {
-            return Ok(());
         }
-        let mut line = Value::Object(changes).to_string().into_bytes();
-        line.push(b'\n');
-        files
-            .journal
-            .write_all(&line)
-            .map_err(storage("write", &files.journal_path))
+        self.commit_told(contents).map(drop)
+    }
+
+    /// The same; tells what changed, by table.
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    pub(crate) fn commit_told<P: Persistent>(
+        &mut self,
+        contents: &mut P,
+    ) -> Result<Map<String, Value>, SandboxError> {
+        let path = self.files.as_ref().map(|files| files.journal_path.clone());
+        let path = path.unwrap_or_default();
+        let changes = contents.drain().map_err(unreadable(&path))?;
+        if let (Some(files), false) = (&mut self.files, changes.is_empty()) {
+            let mut line = serde_json::to_vec(&changes).map_err(unreadable(&path))?;
+            line.push(b'\n');
+            files.journal.write_all(&line).map_err(storage("write", &path))?;
+        }
+        Ok(changes)
     }
 
     /// Writes the whole state in one file and empties the journal.

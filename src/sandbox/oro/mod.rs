@@ -171,6 +171,8 @@ impl Oro {
 impl System for Oro {
     type State = OroState;
 
+    const NAME: &'static str = Self::NAME;
+
     fn answer(&mut self, request: &Request) -> Response {
         if request.method == Method::POST && request.route() == ["oauth2-token"] {
             return self.issue_token(request);
