@@ -284,8 +284,13 @@ impl Judgement<'_> {
         let nobody = cause(Winner { side: None, by });
         match (self.speech(loser), self.speech(winner)) {
             (Speech::Says(_), _) => self.write(loser, won(winner, by)),
-            // Somebody chose what the fallback would be, or a write of ours is not remembered: both may stay.
-            (Speech::Falls(value), _) if value.digest == self.seen[loser].digest => self.settle(nobody),
+            // Somebody chose what the fallback would be, or a write of ours is not remembered: both may stay, until the
+            // winner's own value can be said.
+            (Speech::Falls(value), _) if value.digest == self.seen[loser].digest => {
+                let mut row = self.in_step();
+                row.fallback[loser] = true;
+                self.end(Action::Settle, nobody, row)
+            }
             (Speech::Falls(_), Speech::Says(_)) => self.write(winner, won(loser, WonBy::Fallback)),
             (Speech::Falls(_), _) => self.not_carried(loser, NotCarried::Fallback, nobody, baseline),
             (Speech::Silent(_), Speech::Says(_)) => self.write(winner, won(loser, WonBy::Silence)),
@@ -385,11 +390,7 @@ impl Judgement<'_> {
     /// A change that a closed direction does not carry is kept, so that it counts in a conflict and travels when the
     /// direction opens; except what only a create writes, where nothing comes back.
     fn remembered(&self, from: Side, reason: NotCarried) -> PairRow {
-        let comes_back = !matches!(
-            self.policy.ways[from],
-            Way::None | Way::Open(WritePolicy::OnCreate)
-        );
-        if reason == NotCarried::OnCreate && !comes_back {
+        if reason == NotCarried::OnCreate && self.policy.ways[from] == Way::None {
             self.consumed(from)
         } else {
             self.facts.baseline

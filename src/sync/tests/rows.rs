@@ -149,9 +149,21 @@ fn a_fallback_wins_over_nobody_and_replaces_only_what_did_not_change() {
     assert_eq!((both.action, both.row), (not_carried, in_step(step)));
     assert!(both.unresolved.local);
     let chosen = changed(Row::Assignee, step, two(NEWCOMER, OWNER));
+    let mut standing = in_step(two(NEWCOMER, OWNER));
+    standing.fallback.local = true;
+    assert_eq!((chosen.action, chosen.row), (Action::Settle, standing));
+}
+
+/// A write of ours that is not remembered looks like this, and nobody would ever bring what it stood in for.
+#[test]
+fn a_fallback_that_stands_on_both_accounts_gives_way_when_its_key_is_found() {
+    let chosen = changed(Row::Assignee, two("a", "A"), two(NEWCOMER, OWNER));
+    let known = Tables { newcomer: true };
+    let facts = known.facts(Row::Assignee, two(NEWCOMER, OWNER), chosen.row);
+    let found = judged(&policy(Row::Assignee, Policy::RemoteWins), &facts);
     assert_eq!(
-        (chosen.action, chosen.row),
-        (Action::Settle, in_step(two(NEWCOMER, OWNER)))
+        (found.action, found.cause),
+        (Action::Write(Side::Local), Cause::Resolved)
     );
 }
 
