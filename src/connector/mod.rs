@@ -17,6 +17,8 @@ mod write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::SignedDuration;
+
 pub use context::{ConnectionContext, HttpOptions, Memory};
 pub use cursor::Cursor;
 pub use error::{ConnectorError, Stop};
@@ -97,6 +99,14 @@ impl Connection {
         match &self.kind {
             Kind::Http(http) => http.has(stream).await,
             Kind::File(_) | Kind::Given(_) => Ok(true),
+        }
+    }
+
+    /// How far the system's clock is ahead of ours, by what its last answer said; none where it does not tell the time.
+    pub fn clock_ahead(&self) -> SignedDuration {
+        match &self.kind {
+            Kind::Http(http) => http.clock_ahead(),
+            Kind::File(_) | Kind::Given(_) => SignedDuration::ZERO,
         }
     }
 

@@ -72,6 +72,9 @@ pub struct Prepared {
     pub idempotency_seconds: Option<u64>,
     /// Whether the system refuses the write if the record changed meanwhile.
     pub precondition: bool,
+    /// It is sent once: whoever decided it looks at the record again before it is sent once more.
+    #[serde(default)]
+    pub once: bool,
     /// Position of the stream in its connector.
     pub stream: usize,
     /// The stream's name, by which an intent is found again after the connector file changed.
@@ -117,7 +120,7 @@ impl Prepared {
         match self.operation {
             Operation::Delete => true,
             Operation::Update | Operation::Upsert => {
-                self.precondition || self.idempotency_key.is_some() || self.method != "POST"
+                self.precondition || self.idempotency_key.is_some() || !self.once && self.method != "POST"
             }
             Operation::Create => self.idempotency_key.is_some(),
         }

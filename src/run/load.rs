@@ -312,8 +312,10 @@ impl<'c> Loader<'c> {
         for &position in todo {
             let effect = &mut effects[position];
             if let Some(mapped) = effect.planned.mapped() {
-                let mut pending = mapped.cells.iter().flat_map(Cell::pending);
-                let failed = pending.find_map(|key| references.failed(key));
+                let failed = mapped.cells.iter().find_map(|cell| match cell {
+                    Cell::Pending(key) => references.failed(key),
+                    Cell::Absent | Cell::Value(_) => None,
+                });
                 if let Some(reject) = failed {
                     effect.planned.decision = Decision::Rejected(reject);
                     continue;
@@ -328,8 +330,15 @@ impl<'c> Loader<'c> {
                         else {
                             continue;
                         };
-                        let value = cell.settled(&|key| references.key(key));
-                        values.extend(value.map(|value| (&rule.target, value)));
+                        match cell {
+                            Cell::Value(value) => values.push((&rule.target, value.clone())),
+                            Cell::Pending(key) => {
+                                if let Some(value) = references.key(key) {
+                                    values.push((&rule.target, value));
+                                }
+                            }
+                            Cell::Absent => {}
+                        }
                     }
                 }
                 let id = Uuid::now_v7();
@@ -342,10 +351,12 @@ impl<'c> Loader<'c> {
                     correlation: self.context.correlation(effect.planned.item.sequence),
                 };
                 let write = sharing.may_share(job.operation).then(|| intent.clone());
-                let prepared = self
+                let mut prepared = self
                     .context
                     .connection(self.flow.to)
                     .prepare(self.flow.to.stream, intent)?;
+                // Sent twice without an answer in between, it would replace what somebody wrote after the first time.
+                prepared.once = self.leaves_races && !prepared.precondition;
                 ready.push(Ready {
                     write: write.filter(|_| sharing.keeps_safe(job.operation, &prepared)),
                     item: None,

@@ -19,7 +19,7 @@ use crate::connector::{ConnectorError, ManyOutcome, Operation, WriteOutcome};
 use crate::mapping::Reject;
 
 /// How many requests of one batch are under way at once; the connection's own limits may allow fewer.
-const WRITES_AT_ONCE: usize = 8;
+pub(super) const WRITES_AT_ONCE: usize = 8;
 
 /// What came of one request.
 struct Sent {

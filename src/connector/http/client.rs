@@ -132,6 +132,12 @@ impl HttpConnection {
         let mut doubtful = false;
         match self.exchange_until(call, read, &mut doubtful).await {
             Err(Failure::Error(error)) if doubtful && call.writes => Err(Failure::Unknown(error.to_string())),
+            // The change that it met may be its own, made by the attempt that was not answered.
+            Err(Failure::Refused {
+                outcome: ErrorOutcome::Conflict,
+                refusal,
+                ..
+            }) if doubtful && call.writes => Err(Failure::Unknown(refusal.message)),
             result => result,
         }
     }
@@ -181,6 +187,7 @@ impl HttpConnection {
                 Ok(received) => {
                     *doubtful |= received.status < 300 || received.status >= 500;
                     self.limits.observe(&call.draw, &received.headers);
+                    self.learn_time(&received.headers);
                     if (200..300).contains(&received.status) {
                         let answer = Answer::new(received);
                         match read(&answer) {

@@ -106,6 +106,7 @@ impl HttpConnection {
                 idempotency_key: None,
                 idempotency_seconds: None,
                 precondition: many.has_precondition && intents.iter().all(|intent| intent.before.is_some()),
+                once: false,
                 stream,
                 stream_name: described.name.clone(),
                 operation,

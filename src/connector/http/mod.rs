@@ -33,13 +33,17 @@ mod write;
 mod tests;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use jiff::{SignedDuration, Timestamp};
 use reqwest::Url;
+use reqwest::header::HeaderMap;
 
 use auth::Authenticator;
 use client::Call;
 use limit::Limits;
+use retry::answered_at;
 use transport::Transport;
 
 use super::{ConnectionContext, ConnectorError};
@@ -64,6 +68,8 @@ pub(super) struct HttpConnection {
     paths: EnvelopePaths,
     /// Whether the account takes the parameters by which changes of a stream are read, where that was asked.
     probed: Mutex<HashMap<usize, bool>>,
+    /// How many milliseconds the system's clock is ahead of ours, by its last answer that told the time.
+    clock_ahead: AtomicI64,
 }
 
 /// Where envelopes have their parts.
@@ -139,7 +145,21 @@ impl HttpConnection {
             context,
             pipeline,
             probed: Mutex::default(),
+            clock_ahead: AtomicI64::new(0),
         })
+    }
+
+    /// How far the system's clock is ahead of ours.
+    pub(in crate::connector) fn clock_ahead(&self) -> SignedDuration {
+        SignedDuration::from_millis(self.clock_ahead.load(Ordering::Relaxed))
+    }
+
+    fn learn_time(&self, headers: &HeaderMap) {
+        if let Some(told) = answered_at(headers) {
+            let ahead = told.duration_since(Timestamp::now()).as_millis();
+            let ahead = i64::try_from(ahead).unwrap_or_default();
+            self.clock_ahead.store(ahead, Ordering::Relaxed);
+        }
     }
 
     /// Sends the connector's probe: a request that only accepted credentials pass. A connector without one signs in.

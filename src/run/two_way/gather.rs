@@ -6,6 +6,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::Retried;
 use super::judge::{Judge, seen_values};
 use super::pair::{Observed, Pair};
@@ -16,7 +18,6 @@ use crate::run::Stop;
 use crate::run::batch::{Batch, Decision, Item, ItemOutcome, Origin};
 use crate::run::context::Context;
 use crate::run::counterpart::Counterparts;
-use crate::run::flow::readable_by_key;
 use crate::run::transform::{transform, transform_counterparts};
 use crate::state::{StoredPair, queue_key};
 use crate::sync::{Bond, Candidate, Presence};
@@ -41,13 +42,28 @@ impl<'c> Gatherer<'c> {
         }
     }
 
+    /// What a side's clock shows.
+    fn now(&self, side: Side) -> Timestamp {
+        let ahead = self.context.connection(self.way.streams[side]).clock_ahead();
+        let now = Timestamp::now();
+        now.checked_add(ahead).unwrap_or(now)
+    }
+
     fn to(&self) -> Side {
         self.from.other()
     }
 
     /// The pairs of a batch.
-    pub(super) async fn gather(&self, items: Vec<Item>, retried: &Retried) -> Result<Vec<Pair>, Stop> {
-        let mut pairs: Vec<Pair> = items.into_iter().map(|item| self.brought(item, false)).collect();
+    pub(super) async fn gather(
+        &self,
+        items: Vec<Item>,
+        at: Timestamp,
+        retried: &Retried,
+    ) -> Result<Vec<Pair>, Stop> {
+        let mut pairs: Vec<Pair> = items
+            .into_iter()
+            .map(|item| self.brought(item, (at, false)))
+            .collect();
         self.bind(&mut pairs)?;
         for pair in &mut pairs {
             let key = queue_key(self.from, pair.key());
@@ -70,10 +86,8 @@ impl<'c> Gatherer<'c> {
     pub(super) async fn again(&self, pair: &mut Pair) -> Result<(), Stop> {
         pair.reopen();
         let key = pair.key().to_owned();
-        let by_key = readable_by_key(self.context, self.way.streams[self.from]);
         match self.read_own(std::slice::from_ref(&key)).await?.remove(&key) {
             Some(observed) => pair.sides[self.from] = Some(observed),
-            None if !by_key => {}
             None => {
                 if let Some(observed) = &mut pair.sides[self.from] {
                     observed.presence = Presence::Deleted;
@@ -87,7 +101,7 @@ impl<'c> Gatherer<'c> {
     }
 
     /// A record of this side as it was read.
-    fn brought(&self, item: Item, by_key: bool) -> Pair {
+    fn brought(&self, item: Item, (at, by_key): (Timestamp, bool)) -> Pair {
         let (presence, at_once) = match &item.outcome {
             ItemOutcome::Mapped(_) => (Presence::Present, None),
             ItemOutcome::Deleted => (Presence::Deleted, None),
@@ -98,7 +112,7 @@ impl<'c> Gatherer<'c> {
             ItemOutcome::Held(reject) => (Presence::Present, Some(Decision::Held(reject.clone()))),
             ItemOutcome::Waiting(reject) => (Presence::Present, Some(Decision::Waiting(reject.clone()))),
         };
-        let observed = observed(item, by_key, presence);
+        let observed = observed(item, (at, by_key), presence);
         let mut pair = Pair::new(self.from, observed);
         if let Some(Decision::Rejected(_) | Decision::Held(_) | Decision::Waiting(_)) = &at_once {
             pair.queued.clone_from(&at_once);
@@ -124,7 +138,7 @@ impl<'c> Gatherer<'c> {
                 true => Bond::Ended,
                 false => Bond::Linked { contradicted: false },
             };
-            pair.stored = known.baseline;
+            pair.stored = pair.known.take().or(known.baseline);
         }
         Ok(())
     }
@@ -138,9 +152,6 @@ impl<'c> Gatherer<'c> {
 
     /// Reads records again whose observation is older than what is known of them.
     async fn refresh_stale(&self, pairs: &mut [Pair]) -> Result<(), Stop> {
-        if !readable_by_key(self.context, self.way.streams[self.from]) {
-            return Ok(());
-        }
         let stale: Vec<String> = undecided(pairs)
             .filter(|pair| self.is_stale(pair))
             .map(|pair| pair.key().to_owned())
@@ -176,20 +187,18 @@ impl<'c> Gatherer<'c> {
     /// Records of this side by key, through its rules and conditions.
     async fn read_own(&self, keys: &[String]) -> Result<HashMap<String, Observed>, Stop> {
         let stream = self.way.streams[self.from];
-        if !readable_by_key(self.context, stream) {
-            return Ok(HashMap::new());
-        }
         let sequence = self.context.state.next_sequence(keys.len() as u64)?;
         let records = self
             .context
             .connection(stream)
             .get_many(stream.stream, keys)
             .await?;
+        let at = self.now(self.from);
         let head = Batch {
             number: 0,
             records,
             sequence,
-            at: jiff::Timestamp::now(),
+            at,
             cursor: None,
             origin: Origin::Asked,
         };
@@ -200,7 +209,7 @@ impl<'c> Gatherer<'c> {
             .into_iter()
             .filter_map(|item| {
                 let key = item.key.clone();
-                let mut pair = self.brought(item, true);
+                let mut pair = self.brought(item, (at, true));
                 Some((key, pair.sides[self.from].take()?))
             })
             .collect())
@@ -234,12 +243,6 @@ impl<'c> Gatherer<'c> {
     async fn read_counterparts(&self, pairs: &mut [Pair]) -> Result<(), Stop> {
         self.look_for(pairs).await?;
         let to = self.to();
-        if !readable_by_key(self.context, self.way.streams[to]) {
-            for pair in pairs.iter_mut().filter(|pair| pair.at_once.is_none()) {
-                pair.alone = matches!(pair.bond, Bond::Linked { .. });
-            }
-            return Ok(());
-        }
         let keys: Vec<String> = undecided(pairs)
             .filter(|pair| pair.bond != Bond::Ended)
             .filter_map(|pair| pair.keys[to].clone())
@@ -250,6 +253,7 @@ impl<'c> Gatherer<'c> {
         let sequence = self.context.state.next_sequence(keys.len() as u64)?;
         let flow = &self.context.pipeline.flows[self.way.to[to]];
         let records = Counterparts::new(self.context, flow).read(&keys).await?;
+        let at = self.now(to);
         let mut items = self.map_back(records.into_values().collect(), sequence).await?;
         for pair in pairs.iter_mut().filter(|pair| pair.at_once.is_none()) {
             let Some(key) = pair.keys[to].clone() else {
@@ -264,7 +268,7 @@ impl<'c> Gatherer<'c> {
                         ItemOutcome::Deleted => Presence::Deleted,
                         _ => Presence::Present,
                     };
-                    pair.sides[to] = Some(observed(item, true, presence));
+                    pair.sides[to] = Some(observed(item, (at, true), presence));
                     self.contradicted(pair);
                 }
                 None if matches!(pair.bond, Bond::Unlinked(_)) => {
@@ -278,7 +282,7 @@ impl<'c> Gatherer<'c> {
                         record: Record::new(bytes::Bytes::from_static(b"null")),
                         outcome: ItemOutcome::Deleted,
                     };
-                    pair.sides[to] = Some(observed(gone, true, Presence::Deleted));
+                    pair.sides[to] = Some(observed(gone, (at, true), Presence::Deleted));
                 }
             }
         }
@@ -417,7 +421,7 @@ fn undecided(pairs: &[Pair]) -> impl Iterator<Item = &Pair> {
 }
 
 /// A record as it was read.
-pub(super) fn observed(mut item: Item, by_key: bool, presence: Presence) -> Observed {
+pub(super) fn observed(mut item: Item, (at, by_key): (Timestamp, bool), presence: Presence) -> Observed {
     let view = match item.record.value() {
         Ok(view) => view.into_owned(),
         Err(error) => {
@@ -429,6 +433,7 @@ pub(super) fn observed(mut item: Item, by_key: bool, presence: Presence) -> Obse
     Observed {
         key: item.key.clone(),
         sequence: item.sequence,
+        at,
         by_key,
         view,
         presence,

@@ -97,7 +97,6 @@ impl<'c> Judge<'c> {
         let action = decide_pair(&self.situation(pair));
         pair.action = Some(action);
         match action {
-            PairAction::Reconcile if pair.alone => self.reconcile_alone(pair),
             PairAction::Reconcile | PairAction::Link => self.reconcile(pair),
             PairAction::Create(to) => self.create(pair, to),
             PairAction::StaysAlone(_) | PairAction::LeftOut(_) | PairAction::Nothing => {
@@ -155,10 +154,10 @@ impl<'c> Judge<'c> {
 
     fn situation(&self, pair: &Pair) -> PairSituation<'_> {
         PairSituation {
-            presence: PerSide::by(|side| match &pair.sides[side] {
-                Some(observed) => observed.presence,
-                None if pair.alone => Presence::Present,
-                None => Presence::Absent,
+            presence: PerSide::by(|side| {
+                pair.sides[side]
+                    .as_ref()
+                    .map_or(Presence::Absent, |observed| observed.presence)
             }),
             bond: pair.bond,
             creates: PerSide::by(|side| self.creates(pair, side)),
@@ -337,15 +336,13 @@ impl<'c> Judge<'c> {
                     false => Mapped::Value(seen),
                 }
             }
-            Some(cell @ (Cell::Pending(_) | Cell::List(_))) => {
-                Mapped::Pending(self.fingerprints.pending(&format!("{:?}", cell.pending())))
-            }
+            Some(Cell::Pending(key)) => Mapped::Pending(self.fingerprints.pending(&format!("{key:?}"))),
             Some(Cell::Absent) => Mapped::NotApplied,
             None => Mapped::Unknown,
         }
     }
 
-    pub(super) fn mark(&self, pair: &Pair, side: Side) -> SideMark {
+    fn mark(&self, pair: &Pair, side: Side) -> SideMark {
         let Some(observed) = &pair.sides[side] else {
             return SideMark::default();
         };
@@ -366,7 +363,8 @@ impl<'c> Judge<'c> {
             Judge::version(self.way, side, view)?.parse::<Timestamp>().ok()
         });
         let own_write = PerSide::by(|side| self.mark(pair, side).own_write);
-        changed_last(changed_at, PerSide::default(), own_write)
+        let ahead = PerSide::by(|side| self.context.connection(self.way.streams[side]).clock_ahead());
+        changed_last(changed_at, ahead, own_write)
     }
 
     fn frozen(&self, pair: &Pair, side: Side) -> Option<OnFrozen> {
@@ -489,11 +487,19 @@ impl<'c> Judge<'c> {
         Some(self.context.redactors[flow].redact_target(name, value).to_json())
     }
 
-    /// The writes to one side, with the positions of their pairs. Their items are lent to load.
-    pub(super) fn planned(&self, pairs: &mut [Pair], to: Side) -> (Vec<usize>, Vec<Planned>) {
+    /// The writes to one side of the pairs at these positions. Their items are lent to load.
+    pub(super) fn planned(
+        &self,
+        pairs: &mut [Pair],
+        to: Side,
+        chosen: &[usize],
+    ) -> (Vec<usize>, Vec<Planned>) {
         let mut positions = Vec::new();
         let mut planned = Vec::new();
-        for (position, pair) in pairs.iter_mut().enumerate() {
+        for &position in chosen {
+            let Some(pair) = pairs.get_mut(position) else {
+                continue;
+            };
             let Some(decision) = pair.plan[to].take() else {
                 continue;
             };

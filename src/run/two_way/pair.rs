@@ -1,5 +1,7 @@
 //! A pair on its way through a batch: what was read of both sides, what is decided, and what came of it.
 
+use jiff::Timestamp;
+
 use super::judge::is_linked;
 use crate::compile::compiled::{PerSide, Side};
 use crate::expression::{Record, Value};
@@ -15,6 +17,8 @@ pub(super) struct Observed {
     pub(super) key: String,
     /// Number of its observation.
     pub(super) sequence: u64,
+    /// When it was read, by its system's clock.
+    pub(super) at: Timestamp,
     /// Read by its key, not from a list that may lag.
     pub(super) by_key: bool,
     /// The whole record.
@@ -68,10 +72,10 @@ pub(super) struct Pair {
     pub(super) sides: PerSide<Option<Observed>>,
     /// What binds them.
     pub(super) bond: Bond,
-    /// The other side's system has no way to read this one record: what stood there last is taken for what stands there.
-    pub(super) alone: bool,
     /// The stored baseline.
     pub(super) stored: Option<PairBaseline>,
+    /// The baseline as writes of this batch moved it, which is not stored yet.
+    pub(super) known: Option<PairBaseline>,
     /// Decided before any row was looked at.
     pub(super) at_once: Option<Decision>,
     /// What becomes of the pair as a whole.
@@ -122,8 +126,8 @@ impl Pair {
             keys,
             sides,
             bond: Bond::Unlinked(crate::sync::Candidate::None),
-            alone: false,
             stored: None,
+            known: None,
             at_once: None,
             action: None,
             reconciled: None,
@@ -160,7 +164,9 @@ impl Pair {
         (self.conflicts, self.first_links) = (0, 0);
         self.not_carried.clear();
         self.queued = None;
-        self.baseline = None;
+        // What was written already, is known: else it would look like somebody's edit.
+        let written = Side::BOTH.into_iter().any(|side| self.wrote[side].is_some());
+        self.known = self.baseline.take().filter(|_| written);
         self.unresolved.clear();
         self.raced = false;
     }

@@ -93,7 +93,7 @@ pub(crate) async fn remember(
             let Some(item) = items.into_iter().next() else {
                 return Err(Stop::Internal("a record of a baseline was lost".to_owned()));
             };
-            let seen = observed(item, true, Presence::Present);
+            let seen = observed(item, (jiff::Timestamp::now(), true), Presence::Present);
             match &mut pair {
                 None => pair = Some(Pair::new(side, seen)),
                 Some(pair) => pair.sides[side] = Some(seen),
@@ -192,7 +192,7 @@ async fn pass(
             .insert(queue_key(from, &item.key), chosen.to_vec());
     }
     let mut pairs = Gatherer::new(context, &judge, from)
-        .gather(transformed.items, &retried)
+        .gather(transformed.items, transformed.head.at, &retried)
         .await?;
     let pair = pairs
         .first_mut()
@@ -214,7 +214,7 @@ async fn pass(
         pair.queued.clone().or_else(|| refused_at_once(pair)),
     );
     Ok(Tried {
-        planned: PerSide::by(|to| judge.planned(&mut pairs, to).1.pop()),
+        planned: PerSide::by(|to| judge.planned(&mut pairs, to, &[0]).1.pop()),
         outcome,
         queued,
         held,
