@@ -60,8 +60,6 @@ pub(super) type Stopped = Box<Stop>;
 pub(super) enum Made<'v, 'r> {
     Held(Held<'v, 'r>),
     Pending(PendingKey),
-    /// A list, some of whose elements are such references.
-    List(Vec<Cell<'r>>),
 }
 
 impl<'v, 'r> Made<'v, 'r> {
@@ -72,7 +70,7 @@ impl<'v, 'r> Made<'v, 'r> {
     pub(super) fn shown(&self) -> &Value<'r> {
         match self {
             Made::Held(held) => held.value(),
-            Made::Pending(_) | Made::List(_) => &NULL,
+            Made::Pending(_) => &NULL,
         }
     }
 }
@@ -111,12 +109,6 @@ impl<'m, 'r> Context<'m, 'r> {
                         MASK
                     };
                     trace.end(&NULL, Some(format!("created in load: {shown}")));
-                }
-                Ok(Cell::List(items)) => {
-                    trace.end(
-                        &NULL,
-                        Some(format!("{} elements, some created in load", items.len())),
-                    );
                 }
                 Err(stop) => trace.end(&NULL, Some(stop.describe())),
             }
@@ -181,7 +173,7 @@ impl<'m, 'r> Context<'m, 'r> {
         };
         let held = match made {
             Made::Held(held) => held,
-            made @ (Made::Pending(_) | Made::List(_)) => {
+            Made::Pending(key) => {
                 if row.then.is_some() {
                     return Err(self.reject(
                         "then",
@@ -190,11 +182,7 @@ impl<'m, 'r> Context<'m, 'r> {
                         None,
                     ));
                 }
-                return Ok(match made {
-                    Made::Pending(key) => Cell::Pending(key),
-                    Made::List(items) => Cell::List(items),
-                    Made::Held(held) => Cell::Value(held.into_value()),
-                });
+                return Ok(Cell::Pending(key));
             }
         };
         let held = match &row.then {

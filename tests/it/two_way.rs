@@ -277,6 +277,46 @@ fn a_lost_answer_is_settled_within_the_run() {
     assert_quiet(&rig);
 }
 
+/// Sent again it would replace what somebody wrote in between; so it is looked at first.
+#[test]
+fn a_write_that_was_not_answered_is_not_sent_twice() {
+    let rig = linked(20);
+    let [id] = open_tickets(&rig, 1)[..] else {
+        unreachable!()
+    };
+    let renamed = json!({"tickets": [{"id": id, "subject": "sent once"}]});
+    rig.edit("zendesk", &renamed);
+    rig.faults(
+        "oro",
+        &json!([{"match": "PATCH /admin/api/cases/", "cut_after_write": true}]),
+    );
+    rig.forget_requests();
+    sync(&rig, &[]).expect(0);
+    assert_eq!(rig.writes("oro").len(), 1, "{:?}", rig.writes("oro"));
+    assert_eq!(case_of(&rig, id).1["attributes"]["subject"], "sent once");
+    assert_quiet(&rig);
+}
+
+#[test]
+fn a_case_is_read_once_more_just_before_it_is_written() {
+    let rig = linked(20);
+    let [id] = open_tickets(&rig, 1)[..] else {
+        unreachable!()
+    };
+    let (case, _) = case_of(&rig, id);
+    let renamed = json!({"tickets": [{"id": id, "subject": "looked at first"}]});
+    rig.edit("zendesk", &renamed);
+    rig.forget_requests();
+    sync(&rig, &[]).expect(0);
+    let requests = rig.requests("oro");
+    let written = requests.iter().position(|request| request.starts_with("PATCH"));
+    let look = &requests[written.unwrap() - 1];
+    assert!(
+        look.starts_with("GET /admin/api/cases") && look.contains(&case),
+        "{requests:?}"
+    );
+}
+
 /// Cases of people who called, not yet tickets.
 fn office_cases(rig: &Rig, count: usize) -> Vec<String> {
     let cases: Vec<Value> = (1..=count)
@@ -314,20 +354,36 @@ fn published(rig: &Rig) -> Vec<String> {
 }
 
 /// Publishes cases and ends the run by a signal in the middle; the next run must finish what it left.
-fn published_in_two_runs(name: &str, code: i32) {
+/// Meanwhile people rename tickets, where that is asked.
+fn published_in_two_runs(count: usize, amid_edits: bool, name: &str, code: i32) {
     let rig = linked(10);
-    let mut cases = office_cases(&rig, 40);
+    let mut cases = office_cases(&rig, count);
+    let seed = std::cell::Cell::new(1);
+    let rename = || {
+        if !amid_edits {
+            return;
+        }
+        seed.set(seed.get() + 1);
+        let order = json!({"seed": seed.get(), "count": 1, "fields": ["subject"]});
+        rig.control("zendesk", "POST", "edits", &order);
+    };
+    let later = || rig.control("zendesk", "POST", "clock", &json!({"advance_seconds": 90}));
     rig.faults(
         "zendesk",
         &json!([{"match": "POST /api/v2/tickets", "delay_ms": 100, "times": 1000}]),
     );
     let all = ["--set", "publish=all"];
     let child = rig.start(&all);
-    rig.wait_until("some cases are published", || published(&rig).len() >= 8);
+    rig.wait_until("some cases are published", || {
+        rename();
+        published(&rig).len() >= 8
+    });
     signal(&child, name);
     let ran = rig.finish(child);
     assert_eq!(ran.code, code, "{}", ran.stderr);
     rig.control("zendesk", "DELETE", "faults", &Value::Null);
+    (0..5).for_each(|_| rename());
+    later();
 
     sync(&rig, &all).expect(0);
 
@@ -338,6 +394,8 @@ fn published_in_two_runs(name: &str, code: i32) {
     once.dedup();
     assert_eq!(once, published, "a case was published twice");
     assert!(cases.iter().all(|case| published.contains(case)), "{published:?}");
+    later();
+    sync(&rig, &all).expect(0);
     rig.forget_requests();
     sync(&rig, &all).expect(0);
     assert_eq!(rig.writes("zendesk"), [""; 0]);
@@ -346,12 +404,19 @@ fn published_in_two_runs(name: &str, code: i32) {
 
 #[test]
 fn publishing_that_is_interrupted_goes_on_and_doubles_nothing() {
-    published_in_two_runs("INT", 130);
+    published_in_two_runs(40, false, "INT", 130);
 }
 
 #[test]
 fn publishing_that_is_killed_goes_on_and_doubles_nothing() {
-    published_in_two_runs("KILL", -1);
+    published_in_two_runs(40, false, "KILL", -1);
+}
+
+/// `cargo test --test it two_hundred -- --ignored`
+#[test]
+#[ignore = "takes half a minute; the same with forty cases is always run"]
+fn two_hundred_cases_published_while_tickets_change_and_interrupted_are_not_doubled() {
+    published_in_two_runs(200, true, "INT", 130);
 }
 
 #[test]
