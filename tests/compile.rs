@@ -304,13 +304,15 @@ fn the_shipped_pipeline_in_its_details() {
         "{names:?}"
     );
 
-    let flow = &pipeline.flows[0];
-    assert!(matches!(flow.on_delete, OnDelete::Unlink));
+    let cases = &pipeline.two_way[0];
+    assert_eq!(cases.name, "cases");
+    assert!(matches!(cases.on_delete.local, OnPairDeleted::Unlink));
+    let flow = &pipeline.flows[cases.to.local];
     assert_eq!(flow.matches[0].keys[0].find, Some(1));
     let row = |name: &str| flow.rows.iter().find(|row| row.target.name == name).unwrap();
     assert!(matches!(row("priority.id").on_null, OnNull::Const(_)));
     assert_eq!(row("subject").max_length, Some((255, OnTooLong::Truncate(255))));
-    assert!(matches!(pipeline.enums[1].on_unknown, OnUnknown::Keep));
+    assert!(matches!(pipeline.enums[2].on_unknown, OnUnknown::Keep));
     assert!(matches!(&pipeline.lookups[0].on_none, OnNone::Instead(_)));
     assert_eq!(pipeline.lookups[0].load, Load::All);
     let OnNone::Create(rows) = &pipeline.lookups[1].on_none else {

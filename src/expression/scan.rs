@@ -130,21 +130,23 @@ impl<'t> Scanner<'t> {
                     open = open << 1 | u128::from(closing == b'}');
                 }
             }
-            while is_whole {
-                if depth == 0 {
-                    self.at = at;
-                    return Some(());
+            if is_whole {
+                loop {
+                    if depth == 0 {
+                        self.at = at;
+                        return Some(());
+                    }
+                    let (byte, place) = visible(bytes, at)?;
+                    at = place + 1;
+                    if byte == b',' {
+                        break;
+                    }
+                    if byte != (if open & 1 == 1 { b'}' } else { b']' }) {
+                        return None;
+                    }
+                    depth -= 1;
+                    open >>= 1;
                 }
-                let (byte, place) = visible(bytes, at)?;
-                at = place + 1;
-                if byte == b',' {
-                    break;
-                }
-                if byte != (if open & 1 == 1 { b'}' } else { b']' }) {
-                    return None;
-                }
-                depth -= 1;
-                open >>= 1;
             }
             if open & 1 == 1 {
                 at = step(bytes, at, b'"')?;

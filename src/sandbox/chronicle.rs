@@ -33,7 +33,7 @@ impl Chronicle {
     }
 
     /// A person changed something: the rows, whole, as they are now; null for one that is gone.
-    pub(crate) fn person(&self, system: &str, rows: Map<String, Value>) {
+    pub(crate) fn person(&self, system: &str, rows: &Map<String, Value>) {
         self.add(json!({ "by": "person", "system": system, "rows": rows }));
     }
 
@@ -44,7 +44,7 @@ impl Chronicle {
         system: &str,
         request: &Request,
         answered: (u16, Option<&[u8]>),
-        rows: Map<String, Value>,
+        rows: &Map<String, Value>,
         fired: &[Value],
     ) {
         let (status, body) = answered;
@@ -124,10 +124,10 @@ mod tests {
     #[test]
     fn nothing_is_kept_until_somebody_asks() {
         let chronicle = Chronicle::default();
-        chronicle.person("helpdesk", Map::new());
+        chronicle.person("helpdesk", &Map::new());
         assert!(!chronicle.is_on() && chronicle.take().is_empty());
         chronicle.begin();
-        chronicle.person("helpdesk", Map::new());
+        chronicle.person("helpdesk", &Map::new());
         assert_eq!(chronicle.take().len(), 1);
         assert!(chronicle.is_on() && chronicle.take().is_empty());
     }

@@ -118,7 +118,7 @@ fn keep<S: System>(chronicle: &Chronicle, store: &mut Store, system: &mut S) -> 
         return store.commit(system.state()).map_err(in_words);
     }
     let rows = store.commit_told(system.state()).map_err(in_words)?;
-    chronicle.person(S::NAME, rows);
+    chronicle.person(S::NAME, &rows);
     Ok(())
 }
 

@@ -275,7 +275,7 @@ fn ask<S: System>(shared: &Shared<S>, request: &Request, arrives: bool) -> Respo
         store.commit_told(system.state()).map(|rows| {
             let fired = system.triggers().fired().get(fired..).unwrap_or_default();
             let answered = (response.status, arrives.then_some(response.body.as_slice()));
-            shared.chronicle.client(S::NAME, request, answered, rows, fired);
+            shared.chronicle.client(S::NAME, request, answered, &rows, fired);
         })
     } else {
         store.commit(system.state())

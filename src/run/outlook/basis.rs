@@ -78,7 +78,7 @@ impl PlanBasis {
         let params = match &pipeline.params {
             crate::expression::Value::Map(params) => params
                 .iter()
-                .map(|(name, value)| (name.to_string(), keyed(&value.to_json())))
+                .map(|(name, value)| ((*name).to_owned(), keyed(&value.to_json())))
                 .collect(),
             _ => BTreeMap::new(),
         };

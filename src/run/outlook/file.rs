@@ -150,9 +150,8 @@ impl Kept {
         let file = File::open(path).map_err(|error| refused(error.to_string()))?;
         let mut lines = BufReader::new(file).lines();
         let mut hasher = blake3::Hasher::new_keyed(key);
-        let first = match lines.next() {
-            Some(Ok(line)) => line,
-            Some(Err(_)) | None => return Err(refused("it is not a plan of crosswalk".to_owned())),
+        let Some(Ok(first)) = lines.next() else {
+            return Err(refused("it is not a plan of crosswalk".to_owned()));
         };
         let head = head(&first).map_err(refused)?;
         let mut kept = Kept {

@@ -87,7 +87,7 @@ pub(super) fn attempts(situations: &'static [Situation]) -> Vec<Attempt> {
 }
 
 /// Makes the attempts, and prints what came of them.
-pub(super) fn attempted(attempts: Vec<Attempt>) -> Vec<Outcome> {
+pub(super) fn attempted(attempts: &[Attempt]) -> Vec<Outcome> {
     let outcomes = Mutex::new(Vec::new());
     each(attempts.len(), |number| {
         let attempt = attempts[number].clone();

@@ -71,7 +71,7 @@ fn a_run_that_is_killed_at_any_point_is_as_if_it_had_never_been() {
         // A stride that comes past every situation, and past first and later hits.
         chosen.push(met[number * 7 % met.len()].clone());
     }
-    assert_green(&attempted(chosen));
+    assert_green(&attempted(&chosen));
 }
 
 #[test]
@@ -83,5 +83,5 @@ fn the_whole_matrix_is_green() {
     let names: BTreeSet<&str> = Point::ALL.iter().map(|point| point.name()).collect();
     assert_eq!(met, names, "every point is met in some situation");
     all.retain(|attempt| only.is_empty() || attempt.point == only || attempt.situation() == only);
-    assert_green(&attempted(all));
+    assert_green(&attempted(&all));
 }
