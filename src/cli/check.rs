@@ -1,7 +1,7 @@
 //! `crosswalk check`: asks every system of a pipeline whether it can be reached, accepts the credentials, and has the
 //! streams that the pipeline uses.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -17,6 +17,7 @@ use super::table::{Align, Table};
 use crate::compile::compiled::{ConnectionId, Pipeline};
 use crate::connector::{Connection, ConnectionContext, ConnectorError};
 use crate::diagnostic::list;
+use crate::lookup::lookups_of;
 use crate::telemetry::Telemetry;
 
 /// The arguments of `crosswalk check`.
@@ -60,10 +61,11 @@ pub(super) fn check(context: &Context, arguments: &Check) -> Result<Exit, Failur
                 Err(error) => Err(error),
             };
             let problem = match answer {
-                Ok(missing) if missing.is_empty() => None,
+                Ok(missing) if missing.streams.is_empty() => None,
                 Ok(missing) => Some(format!(
-                    "the account has no {}: install what brings it, or leave out the flows that use it",
-                    list(missing.iter().map(String::as_str))
+                    "the account has no {}: install what brings it, or switch off the flows that use it, {}, with `enabled` or the param that it reads",
+                    list(missing.streams.iter().map(String::as_str)),
+                    list(missing.flows.iter().map(String::as_str))
                 )),
                 Err(error) => Some(format!("{:#}", anyhow::Error::new(error))),
             };
@@ -94,26 +96,40 @@ pub(super) fn check(context: &Context, arguments: &Check) -> Result<Exit, Failur
     Ok(if found { Exit::Finding } else { Exit::Complete })
 }
 
-/// Asks a connection whether it accepts the credentials; returns the streams of the pipeline that its account lacks.
+/// What an account lacks.
+#[derive(Debug, Default)]
+struct Missing {
+    streams: Vec<String>,
+    /// The flows that use them.
+    flows: BTreeSet<String>,
+}
+
+/// Asks a connection whether it accepts the credentials; returns the streams that its account lacks of those which flows
+/// that are switched on use, each with these flows.
 async fn ask(
     connection: &Connection,
     pipeline: &Pipeline,
     id: ConnectionId,
-) -> Result<Vec<String>, ConnectorError> {
+) -> Result<Missing, ConnectorError> {
     connection.check().await?;
-    let flows = pipeline.flows.iter().flat_map(|flow| [&flow.from, &flow.to]);
-    let flows = flows.map(|stream| (stream.connection, stream.stream));
-    let lookups = pipeline
-        .lookups
-        .iter()
-        .map(|lookup| (lookup.connection, lookup.stream));
-    let used: BTreeSet<usize> = flows
-        .chain(lookups)
-        .filter(|(connection, _)| *connection == id)
-        .map(|(_, stream)| stream)
-        .collect();
-    let mut missing = Vec::new();
-    for position in used {
+    let mut used: BTreeMap<usize, BTreeSet<&str>> = BTreeMap::new();
+    for (flow_id, flow) in pipeline.flows.iter().enumerate() {
+        if flow.disabled.is_some() {
+            continue;
+        }
+        let lookups = lookups_of(pipeline, flow_id).into_iter();
+        let lookups = lookups.filter_map(|lookup| pipeline.lookups.get(lookup));
+        let streams = lookups
+            .map(|lookup| (lookup.connection, lookup.stream))
+            .chain([flow.from, flow.to].map(|stream| (stream.connection, stream.stream)));
+        for (_, stream) in streams.filter(|(connection, _)| *connection == id) {
+            used.entry(stream)
+                .or_default()
+                .insert(pipeline.written_name(flow_id));
+        }
+    }
+    let mut missing = Missing::default();
+    for (position, flows) in used {
         let stream = pipeline
             .connections
             .get(id)
@@ -123,7 +139,8 @@ async fn ask(
             continue;
         };
         if !connection.has(position).await? {
-            missing.push(stream.name.clone());
+            missing.streams.push(stream.name.clone());
+            missing.flows.extend(flows.into_iter().map(str::to_owned));
         }
     }
     Ok(missing)

@@ -33,6 +33,7 @@ use jiff::Timestamp;
 pub use error::LookupError;
 pub use resolver::{BatchResolver, Question};
 pub use source::Source;
+pub use used::lookups_of;
 
 use crate::compile::compiled::{Load, LookupId, Pipeline};
 use crate::mapping::{Found, PendingKey, attempt_label};

@@ -22,6 +22,12 @@ pub(super) fn tables(pipeline: &Pipeline) -> Result<Vec<Table>, LookupError> {
         .collect()
 }
 
+/// The lookups that a flow asks, directly or for the records that other lookups create.
+#[must_use]
+pub fn lookups_of(pipeline: &Pipeline, flow: FlowId) -> Vec<LookupId> {
+    Used::by(pipeline, &[flow]).lookups
+}
+
 fn table(
     pipeline: &Pipeline,
     id: LookupId,

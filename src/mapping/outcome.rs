@@ -116,6 +116,8 @@ pub enum Cell<'r> {
     Value(Value<'r>),
     /// The key of a record that load creates.
     Pending(PendingKey),
+    /// A list with keys of such records among its elements.
+    List(Vec<Cell<'r>>),
 }
 
 impl<'r> Cell<'r> {
@@ -123,7 +125,7 @@ impl<'r> Cell<'r> {
     pub fn value(&self) -> Option<&Value<'r>> {
         match self {
             Cell::Value(value) => Some(value),
-            Cell::Absent | Cell::Pending(_) => None,
+            Cell::Absent | Cell::Pending(_) | Cell::List(_) => None,
         }
     }
 
@@ -133,6 +135,30 @@ impl<'r> Cell<'r> {
             Cell::Absent => Cell::Absent,
             Cell::Value(value) => Cell::Value(value.into_owned()),
             Cell::Pending(key) => Cell::Pending(key),
+            Cell::List(items) => Cell::List(items.into_iter().map(Cell::into_owned).collect()),
+        }
+    }
+
+    /// The records that load must have created before it can be written.
+    pub fn pending(&self) -> Vec<&PendingKey> {
+        match self {
+            Cell::Absent | Cell::Value(_) => Vec::new(),
+            Cell::Pending(key) => vec![key],
+            Cell::List(items) => items.iter().flat_map(Cell::pending).collect(),
+        }
+    }
+
+    /// The value once `key` tells the keys of the records that were created; `None` where there is none.
+    pub fn settled(&self, key: &dyn Fn(&PendingKey) -> Option<Value<'static>>) -> Option<Value<'r>> {
+        match self {
+            Cell::Absent => None,
+            Cell::Value(value) => Some(value.clone()),
+            Cell::Pending(pending) => key(pending),
+            Cell::List(items) => items
+                .iter()
+                .map(|item| item.settled(key))
+                .collect::<Option<Vec<_>>>()
+                .map(Value::List),
         }
     }
 }

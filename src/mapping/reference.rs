@@ -28,19 +28,17 @@ impl<'m, 'r> Context<'m, 'r> {
         };
         let mut keys = Vec::with_capacity(items.len());
         for item in items.iter().filter(|item| !item.is_null()) {
-            match self.lookup_one(usage, item, effects, trace)? {
-                Made::Held(held) => keys.push(held.into_value()),
-                Made::Pending(_) => {
-                    return Err(self.reject(
-                        &self.lookup_rule(usage),
-                        "pending_in_list",
-                        "a list cannot refer to records that do not exist yet".to_owned(),
-                        None,
-                    ));
-                }
-            }
+            keys.push(match self.lookup_one(usage, item, effects, trace)? {
+                Made::Held(held) => Cell::Value(held.into_value()),
+                Made::Pending(key) => Cell::Pending(key),
+                Made::List(items) => Cell::List(items),
+            });
         }
-        Ok(Made::own(Value::List(keys)))
+        let known = keys.iter().map(Cell::value).collect::<Option<Vec<_>>>();
+        Ok(match known {
+            Some(known) => Made::own(Value::List(known.into_iter().cloned().collect())),
+            None => Made::List(keys),
+        })
     }
 
     fn lookup_one(
@@ -139,7 +137,7 @@ impl<'m, 'r> Context<'m, 'r> {
         };
         if let Some(trace) = trace.as_deref_mut() {
             let note = match &made {
-                Made::Pending(_) => "nothing found: created in load",
+                Made::Pending(_) | Made::List(_) => "nothing found: created in load",
                 Made::Held(_) if effects.fallback.is_some() => "nothing found: the fallback",
                 Made::Held(_) => "nothing found",
             };
@@ -193,7 +191,7 @@ impl<'m, 'r> Context<'m, 'r> {
             }
             other => match self.unfound(other, &rule, given)? {
                 Made::Held(held) => Ok(held.into_value()),
-                Made::Pending(_) => Ok(Value::Null),
+                Made::Pending(_) | Made::List(_) => Ok(Value::Null),
             },
         }
     }

@@ -60,6 +60,8 @@ pub(super) type Stopped = Box<Stop>;
 pub(super) enum Made<'v, 'r> {
     Held(Held<'v, 'r>),
     Pending(PendingKey),
+    /// A list, some of whose elements are such references.
+    List(Vec<Cell<'r>>),
 }
 
 impl<'v, 'r> Made<'v, 'r> {
@@ -70,7 +72,7 @@ impl<'v, 'r> Made<'v, 'r> {
     pub(super) fn shown(&self) -> &Value<'r> {
         match self {
             Made::Held(held) => held.value(),
-            Made::Pending(_) => &NULL,
+            Made::Pending(_) | Made::List(_) => &NULL,
         }
     }
 }
@@ -109,6 +111,12 @@ impl<'m, 'r> Context<'m, 'r> {
                         MASK
                     };
                     trace.end(&NULL, Some(format!("created in load: {shown}")));
+                }
+                Ok(Cell::List(items)) => {
+                    trace.end(
+                        &NULL,
+                        Some(format!("{} elements, some created in load", items.len())),
+                    );
                 }
                 Err(stop) => trace.end(&NULL, Some(stop.describe())),
             }
@@ -173,7 +181,7 @@ impl<'m, 'r> Context<'m, 'r> {
         };
         let held = match made {
             Made::Held(held) => held,
-            Made::Pending(key) => {
+            made @ (Made::Pending(_) | Made::List(_)) => {
                 if row.then.is_some() {
                     return Err(self.reject(
                         "then",
@@ -182,7 +190,11 @@ impl<'m, 'r> Context<'m, 'r> {
                         None,
                     ));
                 }
-                return Ok(Cell::Pending(key));
+                return Ok(match made {
+                    Made::Pending(key) => Cell::Pending(key),
+                    Made::List(items) => Cell::List(items),
+                    Made::Held(held) => Cell::Value(held.into_value()),
+                });
             }
         };
         let held = match &row.then {

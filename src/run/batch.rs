@@ -223,9 +223,14 @@ impl Decision {
 
     /// Whether it sends a value that load has yet to create.
     pub(crate) fn sends_pending(&self, mapped: &MappedItem) -> bool {
-        let pending = |row: usize| matches!(mapped.cells.get(row), Some(Cell::Pending(_)));
+        let pending = |row: usize| {
+            mapped
+                .cells
+                .get(row)
+                .is_some_and(|cell| !cell.pending().is_empty())
+        };
         match self {
-            Decision::Create => mapped.cells.iter().any(|cell| matches!(cell, Cell::Pending(_))),
+            Decision::Create => mapped.cells.iter().any(|cell| !cell.pending().is_empty()),
             Decision::Update(update) => update.changes.iter().any(|change| pending(change.row)),
             Decision::UpdateAll(updates) => {
                 let mut changes = updates.iter().flat_map(|update| &update.changes);

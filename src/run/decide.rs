@@ -15,7 +15,9 @@ pub(crate) fn digest(digester: &Digester, cell: &Cell<'_>) -> Option<Digest> {
     match cell {
         Cell::Absent => return None,
         Cell::Value(value) => value.canonical(&mut canonical),
-        Cell::Pending(pending) => canonical.extend_from_slice(format!("pending {pending:?}").as_bytes()),
+        Cell::Pending(_) | Cell::List(_) => {
+            canonical.extend_from_slice(format!("pending {:?}", cell.pending()).as_bytes());
+        }
     }
     Some(digester.digest(&canonical))
 }
@@ -64,7 +66,7 @@ pub(crate) fn changes(
         }
         let differs = match cell {
             Cell::Value(value) => !same(value, current),
-            Cell::Pending(_) => true,
+            Cell::Pending(_) | Cell::List(_) => true,
             Cell::Absent => false,
         };
         if differs {
@@ -87,7 +89,7 @@ pub(crate) fn created(rows: &[Row], cells: &[Cell<'_>]) -> Vec<usize> {
             Cell::Value(Value::Null) => rows
                 .get(*row)
                 .is_some_and(|rule| !matches!(rule.write, WritePolicy::NeverNull | WritePolicy::IfEmpty)),
-            Cell::Value(_) | Cell::Pending(_) => true,
+            Cell::Value(_) | Cell::Pending(_) | Cell::List(_) => true,
         })
         .map(|(row, _)| row)
         .collect()

@@ -289,7 +289,7 @@ fn append(builder: &mut ColumnsBuilder, cells: &[Cell<'_>]) -> Result<(), Reject
     for (column, cell) in cells.iter().enumerate() {
         let value = match cell {
             Cell::Value(value) => Some(value),
-            Cell::Absent | Cell::Pending(_) => None,
+            Cell::Absent | Cell::Pending(_) | Cell::List(_) => None,
         };
         if let Err(error) = builder.append(column, value) {
             builder.discard_row();

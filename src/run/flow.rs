@@ -16,7 +16,7 @@ use super::record::{CursorMoves, Recorder, count_decision};
 use super::spool::Spool;
 use super::transform::{Transformed, mapped_ahead, transform};
 use super::{FlowSummary, Stop};
-use crate::compile::compiled::{ConnectorKind, Flow, FlowId, Guard, Mode};
+use crate::compile::compiled::{ConnectorKind, Flow, FlowId, Guard, Mode, StreamRef};
 use crate::connector::ReadRequest;
 use crate::crash::{self, Point};
 use crate::expression::Record;
@@ -133,7 +133,7 @@ impl FlowRun {
     /// connection left open need not wait for the next run.
     async fn settle_lost(&mut self) -> Result<(), Stop> {
         let keys = std::mem::take(&mut self.lost);
-        if keys.is_empty() || !readable_by_key(&self.context, self.flow()) {
+        if keys.is_empty() || !readable_by_key(&self.context, self.flow().from) {
             return Ok(());
         }
         super::settle::settle(&self.context).await?;
@@ -228,7 +228,9 @@ impl FlowRun {
     async fn retry_queue(&mut self) -> Result<(), Stop> {
         let from = self.flow().from;
         let parents = super::asked::parents(&self.context, self.flow());
-        if !self.context.tries_again() || parents.is_none() && !readable_by_key(&self.context, self.flow()) {
+        if !self.context.tries_again()
+            || parents.is_none() && !readable_by_key(&self.context, self.flow().from)
+        {
             return Ok(());
         }
         let most = self.flow().rejects.retry_at_most;
@@ -270,7 +272,7 @@ impl FlowRun {
 
     /// Maps the records again whose fallbacks can be replaced by what is found now.
     async fn retry_fallbacks(&mut self) -> Result<(), Stop> {
-        if !self.context.tries_again() || !readable_by_key(&self.context, self.flow()) {
+        if !self.context.tries_again() || !readable_by_key(&self.context, self.flow().from) {
             return Ok(());
         }
         let resolved = self.context.lookups.resolved_fallbacks(&self.flow().name).await?;
@@ -498,9 +500,9 @@ impl FlowRun {
     }
 }
 
-/// Whether single records of a flow's source can be read by key.
-pub(crate) fn readable_by_key(context: &Context, flow: &Flow) -> bool {
-    let stream = context.stream(flow.from);
+/// Whether single records of a stream can be read by key.
+pub(crate) fn readable_by_key(context: &Context, stream: StreamRef) -> bool {
+    let stream = context.stream(stream);
     stream.get.is_some()
         || stream
             .find

@@ -312,10 +312,8 @@ impl<'c> Loader<'c> {
         for &position in todo {
             let effect = &mut effects[position];
             if let Some(mapped) = effect.planned.mapped() {
-                let failed = mapped.cells.iter().find_map(|cell| match cell {
-                    Cell::Pending(key) => references.failed(key),
-                    Cell::Absent | Cell::Value(_) => None,
-                });
+                let mut pending = mapped.cells.iter().flat_map(Cell::pending);
+                let failed = pending.find_map(|key| references.failed(key));
                 if let Some(reject) = failed {
                     effect.planned.decision = Decision::Rejected(reject);
                     continue;
@@ -330,15 +328,8 @@ impl<'c> Loader<'c> {
                         else {
                             continue;
                         };
-                        match cell {
-                            Cell::Value(value) => values.push((&rule.target, value.clone())),
-                            Cell::Pending(key) => {
-                                if let Some(value) = references.key(key) {
-                                    values.push((&rule.target, value));
-                                }
-                            }
-                            Cell::Absent => {}
-                        }
+                        let value = cell.settled(&|key| references.key(key));
+                        values.extend(value.map(|value| (&rule.target, value)));
                     }
                 }
                 let id = Uuid::now_v7();

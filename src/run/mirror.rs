@@ -112,7 +112,7 @@ async fn confirmed(
     flow: &Flow,
     mut suspects: Vec<(String, String)>,
 ) -> Result<Vec<(String, String)>, Stop> {
-    if !suspects.is_empty() && readable_by_key(context, flow) {
+    if !suspects.is_empty() && readable_by_key(context, flow.from) {
         let keys: Vec<String> = suspects.iter().map(|(key, _)| key.clone()).collect();
         let source = context.stream(flow.from);
         let records = context

@@ -455,7 +455,7 @@ impl Previewer {
                 let target = &self.flow().rows.get(*row)?.target;
                 let value = match cells.get(*row)? {
                     Cell::Value(value) => self.shown(target, value),
-                    Cell::Pending(key) => self.created_key(key.connection, key.stream),
+                    cell @ (Cell::Pending(_) | Cell::List(_)) => self.created(cell),
                     Cell::Absent => return None,
                 };
                 Some((target, value))
@@ -480,7 +480,7 @@ impl Previewer {
                 let target = &self.flow().rows.get(change.row)?.target;
                 let after = match mapped.cells.get(change.row)? {
                     Cell::Value(value) => self.shown(target, value),
-                    Cell::Pending(key) => self.created_key(key.connection, key.stream),
+                    cell @ (Cell::Pending(_) | Cell::List(_)) => self.created(cell),
                     Cell::Absent => Value::Null,
                 };
                 Some(PreviewChange {
@@ -550,6 +550,13 @@ impl Previewer {
     }
 
     /// The create of a record that a lookup did not find.
+    /// What stands for the keys that load would draw.
+    fn created(&self, cell: &Cell<'_>) -> Value<'static> {
+        cell.settled(&|key| Some(self.created_key(key.connection, key.stream)))
+            .unwrap_or_default()
+            .into_owned()
+    }
+
     fn pending_request(&self, pending: &Pending, key: &str) -> Result<PreviewRequest, PreviewError> {
         let lookup = self.context.pipeline.lookups.get(pending.lookup);
         let name = lookup.map_or("", |lookup| lookup.name.as_str());
@@ -563,7 +570,7 @@ impl Previewer {
                     Cell::Value(Value::Null) => Value::Null,
                     Cell::Value(_) if masked => Value::text(MASK),
                     Cell::Value(value) => value.clone(),
-                    Cell::Pending(key) => self.created_key(key.connection, key.stream),
+                    cell @ (Cell::Pending(_) | Cell::List(_)) => self.created(cell),
                     Cell::Absent => return None,
                 };
                 Some((target, value))

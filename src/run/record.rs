@@ -383,7 +383,7 @@ impl<'c> Recorder<'c> {
             let name = &rule.target.name;
             let new = match cell {
                 Cell::Value(value) => value.clone(),
-                Cell::Pending(_) => Value::text(CREATED_BY_RUN),
+                Cell::Pending(_) | Cell::List(_) => Value::text(CREATED_BY_RUN),
                 Cell::Absent => Value::Null,
             };
             changed.push(name.clone());

@@ -17,7 +17,7 @@ use crate::compile::compiled::{Lookup, StreamRef};
 use crate::connector::{Operation, WriteIntent, WriteOutcome};
 use crate::expression::Value;
 use crate::lookup::LookupError;
-use crate::mapping::{Cell, Found, Pending, PendingKey, Reject, payload};
+use crate::mapping::{Found, Pending, PendingKey, Reject, payload};
 use crate::state::{Claim, CreateKey, Created, Intent};
 
 /// The references of one batch.
@@ -135,23 +135,19 @@ impl References {
         }
         let mut fields = Vec::with_capacity(pending.cells.len());
         for (target, cell) in &pending.cells {
-            match cell {
-                Cell::Value(value) => fields.push((target, value.clone())),
-                Cell::Pending(other) => match (self.key(other), self.failures.get(other)) {
-                    (Some(value), _) => fields.push((target, value)),
-                    (None, failure) => {
-                        let reject = failure.cloned().unwrap_or_else(|| {
-                            Reject::new(
-                                "lookup",
-                                "reference_missing",
-                                "what it refers to is missing".to_owned(),
-                            )
-                        });
-                        return self.fail(context, pending, &claim, reject).map(|()| None);
-                    }
-                },
-                Cell::Absent => {}
+            let missing = cell.pending().into_iter().find(|other| self.key(other).is_none());
+            if let Some(other) = missing {
+                let reject = self.failures.get(other).cloned().unwrap_or_else(|| {
+                    Reject::new(
+                        "lookup",
+                        "reference_missing",
+                        "what it refers to is missing".to_owned(),
+                    )
+                });
+                return self.fail(context, pending, &claim, reject).map(|()| None);
             }
+            let value = cell.settled(&|key| self.key(key));
+            fields.extend(value.map(|value| (target, value)));
         }
         let id = Uuid::now_v7();
         let connection = context.connection(sink);

@@ -23,7 +23,7 @@ pub(crate) fn refusal(
     let nothing = Value::Null;
     let fields = payload(flow.rows.iter().zip(cells).filter_map(|(row, cell)| match cell {
         Cell::Value(value) => Some((&row.target, value)),
-        Cell::Absent | Cell::Pending(_) => None,
+        Cell::Absent | Cell::Pending(_) | Cell::List(_) => None,
     }));
     let scope = Scope::new()
         .with(flow.record_name(), &view)

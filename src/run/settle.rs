@@ -16,6 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Stop;
 use super::context::Context;
+use super::flow::readable_by_key;
 use super::load::OUTCOME_UNKNOWN;
 use super::settle_job::{ItemEnd, ended_jobs};
 use crate::compile::compiled::{Flow, Side, Stream, StreamRef};
@@ -325,6 +326,20 @@ async fn settle_pair(
     let Some(key) = &intent.keys[intent.to] else {
         return Ok(());
     };
+    if !readable_by_key(context, stream) {
+        // Only a mark that it carries can have told that it is there, so it holds what was sent.
+        let settled = crate::sync::settled_as_sent(intent);
+        batch.links.push(LinkChange::Put {
+            source: remote.clone(),
+            target: local.clone(),
+        });
+        let keys = PairKeys {
+            remote: remote.clone(),
+            local: local.clone(),
+        };
+        batch.pairs.push((keys, settled));
+        return Ok(());
+    }
     let sequence = context.state.next_sequence(1)?;
     let Some(record) = context.connection(stream).get(stream.stream, key).await? else {
         return Ok(());

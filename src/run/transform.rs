@@ -243,7 +243,7 @@ fn mapped_rows(context: &Context, flow: FlowId, head: &Batch, items: &mut [Item]
                 Cell::Value(value) => {
                     builder.append(column, Some(&redactor.redact_target(&row.target.name, value)))
                 }
-                Cell::Absent | Cell::Pending(_) => builder.append(column, None),
+                Cell::Absent | Cell::Pending(_) | Cell::List(_) => builder.append(column, None),
             };
             if let Err(error) = appended {
                 let mut reject = Reject::new("type", "column_mismatch", error.to_string());

@@ -188,7 +188,11 @@ impl Sandbox {
     pub fn settings(&self, connector: &str) -> Vec<(&'static str, String)> {
         match (connector, self.address(connector)) {
             (Zendesk::NAME, Some(address)) => {
-                vec![("subdomain", "sandbox".to_owned()), ("base_url", address)]
+                vec![
+                    ("subdomain", "sandbox".to_owned()),
+                    ("base_url", address),
+                    ("requests_per_minute", zendesk::REQUESTS_A_MINUTE.to_string()),
+                ]
             }
             (_, Some(address)) => vec![("base_url", address)],
             (_, None) => Vec::new(),

@@ -390,7 +390,11 @@ impl Judgement<'_> {
     /// A change that a closed direction does not carry is kept, so that it counts in a conflict and travels when the
     /// direction opens; except what only a create writes, where nothing comes back.
     fn remembered(&self, from: Side, reason: NotCarried) -> PairRow {
-        if reason == NotCarried::OnCreate && self.policy.ways[from] == Way::None {
+        let comes_back = !matches!(
+            self.policy.ways[from],
+            Way::None | Way::Open(WritePolicy::OnCreate)
+        );
+        if reason == NotCarried::OnCreate && !comes_back {
             self.consumed(from)
         } else {
             self.facts.baseline

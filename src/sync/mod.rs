@@ -35,5 +35,5 @@ pub use facts::{Mapped, PairFacts, RowFacts, Seen};
 pub use fingerprint::Fingerprints;
 pub use pair::{Bond, Candidate, HeldMatch, PairAction, PairSituation, Presence, decide_pair};
 pub use policy::{ClosedBy, RowPolicy, Way, row_names};
-pub use progress::{Answered, Confirmed, Reconciled, Settled, reconcile, settle};
+pub use progress::{Answered, Confirmed, Reconciled, Settled, reconcile, settle, settled_as_sent};
 pub use verdict::{Action, Cause, NotCarried, Refusal, Verdict, Winner, WonBy};

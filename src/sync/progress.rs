@@ -230,6 +230,17 @@ pub struct Settled {
     pub unknown: Vec<usize>,
 }
 
+/// The pair of an intent whose answer is lost, and of which it is known otherwise that it was carried out.
+pub fn settled_as_sent(intent: &PairIntent) -> PairBaseline {
+    let mut baseline = intent.before.clone();
+    for intended in &intent.written {
+        if let Some(row) = baseline.rows.get_mut(intended.row) {
+            *row = intended.becomes;
+        }
+    }
+    baseline
+}
+
 /// Settles an intent whose answer is lost by what its target shows now. A row that shows what was sent was written; one
 /// that shows what was there, in a record that bears the same version, was not. Of any other a person decides, since
 /// writing again could destroy what somebody made of it. `stored` is the pair as it is in the store, `present` what the target shows of each row of the intent, in its order.

@@ -15,13 +15,16 @@ use crate::two_way::{edit_case, open_tickets, sync};
 #[track_caller]
 fn planned(rig: &Rig, pipeline: &str, options: &[&str], code: i32) -> Value {
     let mut arguments = vec!["plan", pipeline, "--format", "json", "--quiet"];
+    if pipeline == PIPELINE {
+        arguments.extend(["--flow", "cases"]);
+    }
     arguments.extend_from_slice(options);
     serde_json::from_str(&rig.crosswalk(&arguments).expect(code).stdout).unwrap()
 }
 
 /// A plan as text.
 fn shown(rig: &Rig, options: &[&str]) -> Ran {
-    let mut arguments = vec!["plan", PIPELINE, "--quiet"];
+    let mut arguments = vec!["plan", PIPELINE, "--quiet", "--flow", "cases"];
     arguments.extend_from_slice(options);
     rig.crosswalk(&arguments)
 }

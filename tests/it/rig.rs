@@ -116,14 +116,19 @@ impl Rig {
         self.write(ONE_WAY_PIPELINE, &serde_yaml::to_string(&file).unwrap());
     }
 
-    /// A run of the shipped pipeline with further options.
+    /// A run of the shipped pipeline's main flow with further options.
     pub(crate) fn run(&self, options: &[&str]) -> Ran {
         self.finish(self.start(options))
     }
 
-    /// A run of the shipped pipeline that goes on while the test does something.
+    /// A run of the shipped pipeline's main flow that goes on while the test does something.
     pub(crate) fn start(&self, options: &[&str]) -> Child {
-        self.start_pipeline(PIPELINE, options)
+        self.start_pipeline(PIPELINE, &[&["--flow", "cases"], options].concat())
+    }
+
+    /// A run of all flows of the shipped pipeline.
+    pub(crate) fn run_whole(&self, options: &[&str]) -> Ran {
+        self.run_pipeline(PIPELINE, options)
     }
 
     /// Asks a stand-in's control endpoint.

@@ -37,7 +37,7 @@ fn two_flows_read_their_stream_once() {
 
     let rig = Rig::new(30);
     add_second_flow(&rig);
-    let ran = rig.run(&[]).expect(0);
+    let ran = rig.run(&["--flow", "reminders"]).expect(0);
     assert_eq!(exports(&rig), alone);
     assert_eq!(ran.count("cases.to_local.read"), 30);
     assert_eq!(ran.count("reminders.read"), 30);
@@ -53,12 +53,12 @@ fn a_new_flow_reads_from_the_start_once_and_then_together_with_the_others() {
     let rig = Rig::new(30);
     rig.run(&[]).expect(0);
     add_second_flow(&rig);
-    let ran = rig.run(&[]).expect(0);
+    let ran = rig.run(&["--flow", "reminders"]).expect(0);
     assert_eq!(ran.count("cases.to_local.read"), 0);
     assert_eq!(ran.count("reminders.read"), 30);
 
     exports(&rig);
-    let ran = rig.run(&[]).expect(0);
+    let ran = rig.run(&["--flow", "reminders"]).expect(0);
     assert_eq!(ran.count("reminders.read"), 0);
     assert_eq!(exports(&rig), 1);
 }

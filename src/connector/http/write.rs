@@ -315,9 +315,18 @@ pub(super) fn outcome_of(failure: Failure, operation: Operation) -> WriteOutcome
             ErrorOutcome::Exists => WriteOutcome::Exists {
                 message: refusal.message,
             },
-            ErrorOutcome::Frozen => WriteOutcome::Frozen {
-                message: refusal.message,
-            },
+            ErrorOutcome::Frozen => {
+                // What is closed, and why, often stands with a field only.
+                let fields = refusal.fields.iter();
+                let said = fields.map(|(field, message)| format!("`{field}`: {message}"));
+                WriteOutcome::Frozen {
+                    message: [refusal.message.clone()]
+                        .into_iter()
+                        .chain(said)
+                        .collect::<Vec<_>>()
+                        .join("; "),
+                }
+            }
             // What a create misses is something else than the record it makes.
             ErrorOutcome::Gone if operation != Operation::Create => WriteOutcome::Gone,
             _ => WriteOutcome::Rejected {

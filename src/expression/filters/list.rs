@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
+use super::text::words;
 use super::{text_argument, text_of};
 use crate::expression::value::{Map, Value};
 
@@ -116,6 +117,25 @@ pub(super) fn without(value: Value<'static>, arguments: &[Value<'static>]) -> Fi
     }
 }
 
+pub(super) fn each_words(value: Value<'static>, arguments: &[Value<'static>]) -> Filtered {
+    let text = |item: Value<'static>| {
+        let mut members = object(item)?;
+        let mut named = Vec::with_capacity(arguments.len());
+        for position in 0..arguments.len() {
+            let name = text_argument(arguments, position)?;
+            let member = members.0.iter_mut().find(|(member, _)| *member == name);
+            named.push(member.map_or(Value::Null, |(_, value)| std::mem::take(value)));
+        }
+        words(Value::List(named), &[])
+    };
+    Ok(Value::List(
+        elements(value)?
+            .into_iter()
+            .map(text)
+            .collect::<Result<_, String>>()?,
+    ))
+}
+
 fn elements(value: Value<'static>) -> Result<Vec<Value<'static>>, String> {
     match value {
         Value::List(items) => Ok(items),
@@ -179,6 +199,13 @@ mod tests {
         assert_eq!(
             without(json("[1,2,1.0]"), &[Value::from(1)]).unwrap().to_json(),
             "[2]"
+        );
+        let files = json(r#"[{"name":"a.pdf","url":"u1"},{"url":"u2"},{}]"#);
+        assert_eq!(
+            each_words(files, &[Value::from("name"), Value::from("url")])
+                .unwrap()
+                .to_json(),
+            r#"["a.pdf u1","u2",null]"#
         );
         assert_eq!(items(json(r#"{"a":1}"#), &[]).unwrap().to_json(), r#"[["a",1]]"#);
         assert_eq!(

@@ -189,6 +189,13 @@ pub static FILTERS: &[Filter] = &[
         list::join,
     ),
     filter(
+        "each_words",
+        "each_words(name, …)",
+        (1, 16),
+        "a list of texts: of each object of a list these members that are not blank, joined by one space",
+        list::each_words,
+    ),
+    filter(
         "items",
         "items",
         (0, 0),

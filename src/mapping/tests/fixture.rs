@@ -309,6 +309,7 @@ pub(super) fn tell(outcome: Outcome<'_>) -> String {
                         Cell::Absent => "-".to_owned(),
                         Cell::Value(value) => value.to_json() + mark,
                         Cell::Pending(key) => format!("new({})", key.key),
+                        Cell::List(items) => format!("{items:?}"),
                     }
                 })
                 .collect();
@@ -323,6 +324,7 @@ pub(super) fn tell(outcome: Outcome<'_>) -> String {
                             Cell::Absent => format!("{}=-", target.name),
                             Cell::Value(value) => format!("{}={}", target.name, value.to_json()),
                             Cell::Pending(key) => format!("{}=new({})", target.name, key.key),
+                            Cell::List(items) => format!("{}={items:?}", target.name),
                         })
                         .collect();
                     format!(" + {}: {}", pending.key.key, cells.join(" "))

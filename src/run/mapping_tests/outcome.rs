@@ -223,7 +223,7 @@ fn changed<F>(updates: &[Update], field: impl Fn(usize) -> Option<F>) -> Vec<F> 
 fn shown(cell: &Cell<'static>) -> Option<Value<'static>> {
     match cell {
         Cell::Value(value) => Some(value.clone()),
-        Cell::Pending(_) => Some(Value::text(CREATED_BY_RUN)),
+        Cell::Pending(_) | Cell::List(_) => Some(Value::text(CREATED_BY_RUN)),
         Cell::Absent => None,
     }
 }

@@ -4,7 +4,7 @@ use super::collector::Additions;
 use super::item::{PlanField, PlanItem, PlanKind, PlanReason};
 use crate::compile::compiled::{FlowId, PrivacyKind, StreamRef, Target};
 use crate::expression::Value;
-use crate::mapping::{Cell, MASK, Pending, PendingKey};
+use crate::mapping::{Cell, MASK, Pending};
 use crate::run::batch::{Decision, MappedItem, Update};
 use crate::run::context::Context;
 use crate::run::decide;
@@ -62,7 +62,7 @@ impl Describe<'_> {
                 Cell::Absent => continue,
                 Cell::Value(value) if private && !value.is_null() => described(target, &Value::text(MASK)),
                 Cell::Value(value) => described(target, value),
-                Cell::Pending(key) => self.coming(target, key),
+                Cell::Pending(_) | Cell::List(_) => self.coming(target, cell),
             };
             field.private = private && field.unknown.is_none();
             item.fields.push(field);
@@ -132,7 +132,7 @@ impl Describe<'_> {
         let mapped = self.mapped?;
         let mut field = match mapped.cells.get(row)? {
             Cell::Value(value) => self.shown(target, value),
-            Cell::Pending(key) => self.coming(target, key),
+            cell @ (Cell::Pending(_) | Cell::List(_)) => self.coming(target, cell),
             Cell::Absent => return None,
         };
         field.before = before.map(|before| self.masked(target, before));
@@ -155,14 +155,20 @@ impl Describe<'_> {
     }
 
     /// A field that gets the key of a record which is created first.
-    fn coming(&self, target: &Target, key: &PendingKey) -> PlanField {
-        let stream = self.context.stream_name(StreamRef {
-            connection: key.connection,
-            stream: key.stream,
+    fn coming(&self, target: &Target, cell: &Cell<'_>) -> PlanField {
+        let pending = cell.pending();
+        let stream = pending.first().map_or_else(String::new, |key| {
+            self.context.stream_name(StreamRef {
+                connection: key.connection,
+                stream: key.stream,
+            })
         });
         PlanField {
             after: None,
-            unknown: Some(format!("key of the new record in `{stream}`")),
+            unknown: Some(match cell {
+                Cell::List(_) => format!("a list with keys of {} new records in `{stream}`", pending.len()),
+                _ => format!("key of the new record in `{stream}`"),
+            }),
             ..described(target, &Value::Null)
         }
     }

@@ -127,6 +127,12 @@ impl Pieces {
                 self.text("pending");
                 self.text(&pending.key);
             }
+            Cell::List(items) => {
+                self.text("list");
+                for item in items {
+                    self.of_cell(item);
+                }
+            }
             Cell::Absent => self.text("absent"),
         }
     }

@@ -18,6 +18,7 @@ use crate::run::Stop;
 use crate::run::batch::{Batch, Decision, Item, ItemOutcome, Origin};
 use crate::run::context::Context;
 use crate::run::counterpart::Counterparts;
+use crate::run::flow::readable_by_key;
 use crate::run::transform::{transform, transform_counterparts};
 use crate::state::{StoredPair, queue_key};
 use crate::sync::{Bond, Candidate, Presence};
@@ -86,8 +87,10 @@ impl<'c> Gatherer<'c> {
     pub(super) async fn again(&self, pair: &mut Pair) -> Result<(), Stop> {
         pair.reopen();
         let key = pair.key().to_owned();
+        let by_key = readable_by_key(self.context, self.way.streams[self.from]);
         match self.read_own(std::slice::from_ref(&key)).await?.remove(&key) {
             Some(observed) => pair.sides[self.from] = Some(observed),
+            None if !by_key => {}
             None => {
                 if let Some(observed) = &mut pair.sides[self.from] {
                     observed.presence = Presence::Deleted;
@@ -152,6 +155,9 @@ impl<'c> Gatherer<'c> {
 
     /// Reads records again whose observation is older than what is known of them.
     async fn refresh_stale(&self, pairs: &mut [Pair]) -> Result<(), Stop> {
+        if !readable_by_key(self.context, self.way.streams[self.from]) {
+            return Ok(());
+        }
         let stale: Vec<String> = undecided(pairs)
             .filter(|pair| self.is_stale(pair))
             .map(|pair| pair.key().to_owned())
@@ -187,6 +193,9 @@ impl<'c> Gatherer<'c> {
     /// Records of this side by key, through its rules and conditions.
     async fn read_own(&self, keys: &[String]) -> Result<HashMap<String, Observed>, Stop> {
         let stream = self.way.streams[self.from];
+        if !readable_by_key(self.context, stream) {
+            return Ok(HashMap::new());
+        }
         let sequence = self.context.state.next_sequence(keys.len() as u64)?;
         let records = self
             .context
@@ -243,6 +252,12 @@ impl<'c> Gatherer<'c> {
     async fn read_counterparts(&self, pairs: &mut [Pair]) -> Result<(), Stop> {
         self.look_for(pairs).await?;
         let to = self.to();
+        if !readable_by_key(self.context, self.way.streams[to]) {
+            for pair in pairs.iter_mut().filter(|pair| pair.at_once.is_none()) {
+                pair.alone = matches!(pair.bond, Bond::Linked { .. });
+            }
+            return Ok(());
+        }
         let keys: Vec<String> = undecided(pairs)
             .filter(|pair| pair.bond != Bond::Ended)
             .filter_map(|pair| pair.keys[to].clone())

@@ -97,6 +97,7 @@ impl<'c> Judge<'c> {
         let action = decide_pair(&self.situation(pair));
         pair.action = Some(action);
         match action {
+            PairAction::Reconcile if pair.alone => self.reconcile_alone(pair),
             PairAction::Reconcile | PairAction::Link => self.reconcile(pair),
             PairAction::Create(to) => self.create(pair, to),
             PairAction::StaysAlone(_) | PairAction::LeftOut(_) | PairAction::Nothing => {
@@ -154,10 +155,10 @@ impl<'c> Judge<'c> {
 
     fn situation(&self, pair: &Pair) -> PairSituation<'_> {
         PairSituation {
-            presence: PerSide::by(|side| {
-                pair.sides[side]
-                    .as_ref()
-                    .map_or(Presence::Absent, |observed| observed.presence)
+            presence: PerSide::by(|side| match &pair.sides[side] {
+                Some(observed) => observed.presence,
+                None if pair.alone => Presence::Present,
+                None => Presence::Absent,
             }),
             bond: pair.bond,
             creates: PerSide::by(|side| self.creates(pair, side)),
@@ -336,13 +337,15 @@ impl<'c> Judge<'c> {
                     false => Mapped::Value(seen),
                 }
             }
-            Some(Cell::Pending(key)) => Mapped::Pending(self.fingerprints.pending(&format!("{key:?}"))),
+            Some(cell @ (Cell::Pending(_) | Cell::List(_))) => {
+                Mapped::Pending(self.fingerprints.pending(&format!("{:?}", cell.pending())))
+            }
             Some(Cell::Absent) => Mapped::NotApplied,
             None => Mapped::Unknown,
         }
     }
 
-    fn mark(&self, pair: &Pair, side: Side) -> SideMark {
+    pub(super) fn mark(&self, pair: &Pair, side: Side) -> SideMark {
         let Some(observed) = &pair.sides[side] else {
             return SideMark::default();
         };

@@ -7,6 +7,7 @@
 //! first one's writes are committed.
 
 mod absent;
+mod alone;
 mod commit;
 mod foresee;
 mod gather;
@@ -21,11 +22,11 @@ use std::sync::Arc;
 
 use futures::TryStreamExt;
 
-use super::asked::asked_of;
+use super::asked::{asked_of, parent_keys};
 use super::batch::{Batch, Decision, Origin};
 use super::context::Context;
 use super::feed::{Feed, read_request};
-use super::flow::FlowRun;
+use super::flow::{FlowRun, readable_by_key};
 use super::guard::{CHANGED, DELETED, check_rejects, refusal};
 use super::load::Loader;
 use super::record::Recorder;
@@ -169,6 +170,11 @@ impl TwoWayRun {
                 self.pass(side).await?;
             }
         }
+        for side in self.sources() {
+            self.settle_lost(side).await?;
+            let summary = &self.summaries[side.other()];
+            check_rejects(&self.leaving(side).rejects.allow, summary, true)?;
+        }
         for child in &mut self.children {
             Box::pin(child.run_unled()).await?;
         }
@@ -242,6 +248,11 @@ impl TwoWayRun {
         Ok(changed.or_else(|| refusal(flow, DELETED, toll.deleted, guard.delete_at_most, linked)))
     }
 
+    /// Whether a side's records can be read only with their parents.
+    fn needs_parents(&self, side: Side) -> bool {
+        self.is_led(side) && !readable_by_key(&self.context, self.way().streams[side])
+    }
+
     /// Whether a side's records are read with their parents.
     fn is_led(&self, side: Side) -> bool {
         self.context.stream(self.way().streams[side]).parent.is_some()
@@ -298,7 +309,22 @@ impl TwoWayRun {
             self.part(side, &gone, Origin::Asked, &Retried::default()).await?;
         }
         for child in &mut self.children {
-            Box::pin(child.run_asked(asked)).await?;
+            // A key without a stream's name before it is that of a parent, whose children come with it.
+            let names = child.way().streams.map(|stream| {
+                let stream_name = child.context.stream(stream).name.clone();
+                [child.context.stream_name(stream), stream_name]
+            });
+            let is_named = |key: &&String| {
+                key.split_once(':').is_some_and(|(name, _)| {
+                    Side::BOTH
+                        .into_iter()
+                        .any(|side| names[side].iter().any(|own| own == name))
+                })
+            };
+            let named: Vec<String> = asked.iter().filter(is_named).cloned().collect();
+            if !named.is_empty() {
+                Box::pin(child.run_asked(&named)).await?;
+            }
         }
         Ok(())
     }
@@ -314,9 +340,7 @@ impl TwoWayRun {
 
     /// Tries the queue's items of a side again, and the pairs in which a fallback stands, from fresh reads.
     async fn retry(&mut self, side: Side) -> Result<(), Stop> {
-        if !self.context.tries_again()
-            || self.is_led(side) && self.context.stream(self.way().streams[side]).get.is_none()
-        {
+        if !self.context.tries_again() {
             return Ok(());
         }
         let most = self.leaving(side).rejects.retry_at_most;
@@ -331,6 +355,10 @@ impl TwoWayRun {
             )?;
             let Some(last) = items.last() else { break };
             after = Some(last.key.clone());
+            let parents = match self.needs_parents(side) {
+                true => parent_keys(&items),
+                false => Vec::new(),
+            };
             let mut retried = Retried::default();
             let mut keys = Vec::new();
             for item in items {
@@ -339,11 +367,16 @@ impl TwoWayRun {
                     retried.add(item);
                 }
             }
-            self.again(side, &keys, &retried).await?;
+            if self.needs_parents(side) {
+                self.again_with_parents(side, &parents, &retried).await?;
+            } else {
+                self.again(side, &keys, &retried).await?;
+            }
         }
         let resolved = match side {
-            Side::Remote => self.resolved().await?,
-            Side::Local => Vec::new(),
+            // Only what can be written again is worth a question.
+            Side::Remote if !self.needs_parents(side) => self.resolved().await?,
+            Side::Remote | Side::Local => Vec::new(),
         };
         for keys in resolved.chunks(RETRIED_AT_ONCE) {
             self.again(side, keys, &Retried::default()).await?;
@@ -358,6 +391,25 @@ impl TwoWayRun {
         keys.sort_unstable();
         keys.dedup();
         Ok(keys)
+    }
+
+    /// Reads the children of these parents again.
+    async fn again_with_parents(
+        &mut self,
+        side: Side,
+        parents: &[String],
+        retried: &Retried,
+    ) -> Result<(), Stop> {
+        let Some(of) = self.way().of.filter(|_| !parents.is_empty()) else {
+            return Ok(());
+        };
+        let stream = self.context.pipeline.two_way[of].streams[side];
+        let parents = self
+            .context
+            .connection(stream)
+            .get_many(stream.stream, parents)
+            .await?;
+        self.run_led(side, &parents, Origin::Queue, retried).await
     }
 
     async fn again(&mut self, side: Side, keys: &[String], retried: &Retried) -> Result<(), Stop> {
@@ -501,6 +553,14 @@ impl TwoWayRun {
             return Ok(());
         }
         super::settle::settle(&self.context).await?;
+        if self.needs_parents(side) {
+            // Each was counted as rejected; it waits in the queue, and is found settled there.
+            let again = keys.len() as u64;
+            let summary = &mut self.summaries[side.other()];
+            summary.duplicate += again.min(summary.rejected);
+            summary.rejected -= again.min(summary.rejected);
+            return self.retry(side).await;
+        }
         for keys in keys.chunks(RETRIED_AT_ONCE) {
             let records = self.read(side, keys).await?;
             // Each was counted as rejected; now it is a record that came twice.
@@ -521,14 +581,22 @@ impl TwoWayRun {
         }
         for child in &mut self.children {
             if child.sources().any(|side| side == from) && child.is_led(from) {
-                child.run_led(from, parents).await?;
+                child
+                    .run_led(from, parents, Origin::Asked, &Retried::default())
+                    .await?;
             }
         }
         Ok(())
     }
 
     /// A pass over the children of these records.
-    async fn run_led(&mut self, side: Side, parents: &[Record]) -> Result<(), Stop> {
+    async fn run_led(
+        &mut self,
+        side: Side,
+        parents: &[Record],
+        origin: Origin,
+        retried: &Retried,
+    ) -> Result<(), Stop> {
         let mut request = ReadRequest::default();
         for parent in parents {
             if let Ok(value) = parent.value() {
@@ -547,9 +615,9 @@ impl TwoWayRun {
         if let Some(path) = &self.leaving(side).order_by {
             super::gather::sort(&mut records, path);
         }
-        let feed = Feed::given(records, Origin::Asked, self.batches);
+        let feed = Feed::given(records, origin, self.batches);
         // Boxed, because children may have children of their own.
-        Box::pin(self.drive(feed, side, &Retried::default())).await
+        Box::pin(self.drive(feed, side, retried)).await
     }
 }
 

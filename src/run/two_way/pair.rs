@@ -72,6 +72,8 @@ pub(super) struct Pair {
     pub(super) sides: PerSide<Option<Observed>>,
     /// What binds them.
     pub(super) bond: Bond,
+    /// The other side's system has no way to read this one record: what stood there last is taken for what stands there.
+    pub(super) alone: bool,
     /// The stored baseline.
     pub(super) stored: Option<PairBaseline>,
     /// The baseline as writes of this batch moved it, which is not stored yet.
@@ -126,6 +128,7 @@ impl Pair {
             keys,
             sides,
             bond: Bond::Unlinked(crate::sync::Candidate::None),
+            alone: false,
             stored: None,
             known: None,
             at_once: None,

@@ -86,7 +86,7 @@ fn escaped(text: &str) -> String {
         .replace('\n', "<br>")
 }
 
-/// A comment's text: `html_body` without its tags, else `body`.
+/// A comment's text: `html_body` as plain text, else `body`.
 pub(super) fn comment_text(comment: &Value) -> String {
     let mut text = match comment.get("html_body").and_then(Value::as_str) {
         Some(html) => without_tags(html),
@@ -101,6 +101,7 @@ pub(super) fn comment_text(comment: &Value) -> String {
 }
 
 fn without_tags(html: &str) -> String {
+    let html = html.replace("<br>", "\n");
     let mut text = String::new();
     let mut inside_tag = false;
     for character in html.chars() {
@@ -111,5 +112,7 @@ fn without_tags(html: &str) -> String {
             _ => {}
         }
     }
-    text
+    text.replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&amp;", "&")
 }

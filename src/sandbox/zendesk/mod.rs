@@ -46,6 +46,8 @@ pub(crate) const SUPPORT_GROUP: u64 = 360_000_000_701;
 /// The admin as whom every credential acts.
 pub(crate) const ADMIN: u64 = 360_000_001_000;
 
+/// How many requests a minute the account allows, as one of the Enterprise plan does.
+pub(crate) const REQUESTS_A_MINUTE: u32 = 700;
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// The stand-in.
@@ -91,7 +93,7 @@ struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            account_limit: 700,
+            account_limit: REQUESTS_A_MINUTE,
             export_limit: 10,
             update_limit: 100,
             ticket_update_limit: 30,
