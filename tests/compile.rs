@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crosswalk::compile::compiled::{
     Allowance, Changes, Compression, ConnectorKind, FileFormat, FindAgain, Input, Load, MatchValue, Mode,
-    OnDelete, OnNone, OnNull, OnTooLong, OnUnknown, Pipeline, PrivacyKind, Source, Take, WritePolicy,
+    OnNone, OnNull, OnPairDeleted, OnTooLong, OnUnknown, Pipeline, PrivacyKind, Source, Take, WritePolicy,
 };
 use crosswalk::compile::environment::{EmptyEnvironment, Overrides};
 use crosswalk::compile::{CompileOptions, compile_pipeline};
