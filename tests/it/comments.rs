@@ -147,10 +147,11 @@ fn an_author_is_found_on_the_other_side_or_the_default_one_stands_for_him() {
         &json!({"casecomments": [{"attributes": {"message": "of the contact"},
             "relationships": {"case": {"data": {"type": "cases", "id": case}}, "contact": {"data": {"type": "contacts", "id": contact}}}}]}),
     );
-    let agents: Vec<&Value> = users.values().map(|user| &user["email"]).collect();
+    let email = |user: &Value| user["email"].as_str().map(str::to_lowercase);
+    let known: Vec<Option<String>> = users.values().map(email).collect();
     let stranger = rows(&rig.state("oro"), "users")
         .into_iter()
-        .find(|(_, user)| !agents.contains(&&user["attributes"]["email"]))
+        .find(|(_, user)| !known.contains(&email(&user["attributes"])))
         .expect("a user of the office who is nobody there")
         .0;
     rig.edit(

@@ -170,7 +170,7 @@ fn edits_made_while_a_two_way_flow_was_off_travel_when_it_is_on_again() {
     );
     edit_case(&rig, second, &json!({"subject": "of the case"}), &[]);
     rig.forget_requests();
-    sync(&rig, &[])
+    rig.run_whole(&["--set", "ticket_records=false"])
         .expect(0)
         .says("disabled   cases: its `enabled` is false");
     assert_eq!(rig.requests("zendesk"), [""; 0]);

@@ -195,8 +195,8 @@ fn a_deleted_case_deletes_its_ticket_only_within_the_guard() {
     let rig = linked(20);
     rig.replace(
         PIPELINE,
-        "on_delete: unlink",
-        "on_delete: {remote: delete, local: unlink}",
+        "on_delete: unlink                        #",
+        "on_delete: {remote: delete, local: unlink} #",
     );
     let id = open_ticket(&rig);
     let (case, _) = case_of(&rig, id);

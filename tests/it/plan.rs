@@ -163,7 +163,7 @@ fn a_plan_is_executed_exactly_and_once() {
     );
     assert!(said.iter().all(|(_, before, _)| before.is_string()));
 
-    rig.run(&["--plan", "plan.json"]).expect(0);
+    rig.run_whole(&["--plan", "plan.json"]).expect(0);
 
     for (system, to) in [("oro", "to_local"), ("zendesk", "to_remote")] {
         let targets: BTreeSet<&str> = changes
@@ -180,7 +180,7 @@ fn a_plan_is_executed_exactly_and_once() {
     assert_eq!(tickets[first.to_string()]["subject"], "moved by the agent");
     assert_eq!(tickets[second.to_string()]["subject"], "moved in the office");
     rig.forget_requests();
-    rig.run(&["--plan", "plan.json"])
+    rig.run_whole(&["--plan", "plan.json"])
         .expect(8)
         .says("has been made since");
     assert_nothing_written(&rig);
@@ -194,7 +194,7 @@ fn a_plan_is_refused_when_anything_has_moved() {
     let refused = |options: &[&str], why: &str| {
         let mut arguments = vec!["--plan", "plan.json"];
         arguments.extend_from_slice(options);
-        rig.run(&arguments).expect(8).says(why);
+        rig.run_whole(&arguments).expect(8).says(why);
         assert_nothing_written(&rig);
     };
 
@@ -234,8 +234,8 @@ fn a_plan_is_refused_when_anything_has_moved() {
         &format!("`cases.to_local` {first}: is still to be changed, with other values"),
     );
     rename(&rig, first, "moved by the agent");
-    rig.run(&["--plan", "nowhere.json"]).expect(2);
-    rig.run(&["--plan", "plan.json"]).expect(0);
+    rig.run_whole(&["--plan", "nowhere.json"]).expect(2);
+    rig.run_whole(&["--plan", "plan.json"]).expect(0);
 }
 
 #[test]
@@ -311,11 +311,11 @@ fn a_guard_holds_in_a_plan_too() {
         .expect(8)
         .says("a run would be refused");
     assert!(plan.stdout.contains("to change in oro.cases"), "{}", plan.stdout);
-    rig.run(&["--plan", "plan.json"])
+    rig.run_whole(&["--plan", "plan.json"])
         .expect(8)
         .says("guard.change_at_most");
     assert_nothing_written(&rig);
-    rig.run(&["--plan", "plan.json", "--yes"]).expect(0);
+    rig.run_whole(&["--plan", "plan.json", "--yes"]).expect(0);
     assert_eq!(rig.writes("oro").len(), 1);
 }
 
