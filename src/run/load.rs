@@ -328,7 +328,7 @@ impl<'c> Loader<'c> {
                         else {
                             continue;
                         };
-                        let value = cell.settled(&|key| references.key(key));
+                        let value = references.settled(rule, cell);
                         values.extend(value.map(|value| (&rule.target, value)));
                     }
                 }

@@ -13,11 +13,11 @@ use uuid::Uuid;
 use super::Stop;
 use super::batch::Planned;
 use super::context::Context;
-use crate::compile::compiled::{Lookup, StreamRef};
+use crate::compile::compiled::{Lookup, Row, StreamRef};
 use crate::connector::{Operation, WriteIntent, WriteOutcome};
 use crate::expression::Value;
 use crate::lookup::LookupError;
-use crate::mapping::{Found, Pending, PendingKey, Reject, payload};
+use crate::mapping::{Cell, Found, Pending, PendingKey, Reject, payload};
 use crate::state::{Claim, CreateKey, Created, Intent};
 
 /// The references of one batch.
@@ -71,8 +71,17 @@ impl References {
     }
 
     /// The key of a created reference.
-    pub(crate) fn key(&self, key: &PendingKey) -> Option<Value<'static>> {
+    fn key(&self, key: &PendingKey) -> Option<Value<'static>> {
         self.keys.get(key).cloned()
+    }
+
+    /// What a cell holds once all that it refers to exists, in its target's type: a new record's key is told as text.
+    pub(crate) fn settled<'r>(&self, row: &Row, cell: &Cell<'r>) -> Option<Value<'r>> {
+        let value = cell.settled(&|key| self.key(key))?;
+        if cell.pending().is_empty() {
+            return Some(value);
+        }
+        Some(row.target_type.coerce(value.clone()).unwrap_or(value))
     }
 
     /// Why a reference could not be created.

@@ -530,3 +530,32 @@ fn the_queue_is_not_changed_while_a_run_works_on_it() {
     rig.crosswalk(&["queue", "retry", PIPELINE, "--all"]).expect(7);
     assert_eq!(rig.finish(child).code, 0);
 }
+
+#[test]
+fn a_contact_whom_the_other_side_does_not_know_is_created_and_asks_for_the_ticket() {
+    let rig = linked(12);
+    let made = rig.edit(
+        "oro",
+        &json!({"contacts": [{"attributes": {"firstName": "New", "lastName": "Caller", "primaryEmail": "new.caller@example.net",
+            "emails": [{"email": "new.caller@example.net"}]}}]}),
+    );
+    let contact = made["contacts"][0].as_str().unwrap();
+    rig.edit(
+        "oro",
+        &json!({"cases": [{"attributes": {"subject": "Call me", "description": "Please."},
+            "relationships": {"status": {"data": {"type": "casestatuses", "id": "open"}},
+                "priority": {"data": {"type": "casepriorities", "id": "normal"}},
+                "relatedContact": {"data": {"type": "contacts", "id": contact}},
+                "source": {"data": {"type": "casesources", "id": "phone"}}}}]}),
+    );
+
+    sync(&rig, &["--set", "publish=all"]).expect(0);
+
+    let state = rig.state("zendesk");
+    let (_, ticket) = rows(&state, "tickets")
+        .into_iter()
+        .find(|(_, ticket)| ticket["subject"] == "Call me")
+        .expect("the case's ticket");
+    let requester = ticket["requester_id"].to_string();
+    assert_eq!(state["users"][requester]["email"], "new.caller@example.net");
+}

@@ -152,9 +152,12 @@ impl<'c> Commit<'c> {
             };
             let sent = match (rule.to[to], &item.outcome) {
                 (Some(position), ItemOutcome::Mapped(mapped)) => match mapped.cells.get(position) {
-                    Some(cell @ (Cell::Pending(_) | Cell::List(_))) => cell
-                        .settled(&|key| references.key(key))
-                        .map(|value| judge.fingerprints().seen(&value)),
+                    Some(cell @ (Cell::Pending(_) | Cell::List(_))) => {
+                        let written = self.context.pipeline.flows[self.way.to[to]].rows.get(position);
+                        written
+                            .and_then(|row| references.settled(row, cell))
+                            .map(|value| judge.fingerprints().seen(&value))
+                    }
                     _ => None,
                 },
                 _ => None,

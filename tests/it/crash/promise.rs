@@ -135,8 +135,11 @@ fn run(rig: &Rig, crash: Option<&str>) -> i32 {
 }
 
 #[test]
+#[ignore = "half a second stands for five minutes there: only on a machine that does nothing else"]
 fn what_is_promised_of_a_lost_create_is_what_a_run_does() {
     let rig = Rig::new(20);
+    // The connector waits for five minutes, half a second here: a slow machine must not use that up.
+    rig.control("zendesk", "POST", "settings", &json!({"index_lag_seconds": 20}));
     let connector = rig.read("mappings/connectors/zendesk.yaml");
     let open = rows(&rig.state("zendesk"), "tickets").into_iter();
     let open = open

@@ -25,7 +25,7 @@ const BOTH_WAYS: Situation = Situation {
     name: "",
     pipeline: PIPELINE,
     called: "zendesk-oro",
-    options: &[],
+    options: &["--flow", "cases"],
     tickets: 6,
     set_up: |_| {},
     after_kill: None,
@@ -34,7 +34,7 @@ const BOTH_WAYS: Situation = Situation {
 /// Cases become tickets.
 pub(super) const PUBLISHING: Situation = Situation {
     name: "publishing",
-    options: &["--set", "publish=all"],
+    options: &["--flow", "cases", "--set", "publish=all"],
     set_up: |rig| {
         rig.run(&[]).expect(0);
         office_cases(rig, 3, "today");
@@ -73,6 +73,7 @@ pub(super) static SITUATIONS: &[Situation] = &[
     Situation {
         name: "one_way",
         pipeline: children::PIPELINE,
+        options: &[],
         called: "children",
         tickets: 5,
         set_up: children_that_are_found_again,
@@ -81,6 +82,7 @@ pub(super) static SITUATIONS: &[Situation] = &[
     Situation {
         name: "bulk",
         pipeline: bulk::PIPELINE,
+        options: &[],
         called: "bulk",
         set_up: |rig| {
             rig.write(bulk::PIPELINE, &bulk::creating());
@@ -92,6 +94,7 @@ pub(super) static SITUATIONS: &[Situation] = &[
         name: "file",
         pipeline: CONVERSION,
         called: "conversion",
+        options: &[],
         tickets: 4,
         set_up: file_to_file,
         ..BOTH_WAYS
@@ -103,7 +106,7 @@ pub(super) static SITUATIONS: &[Situation] = &[
     },
     Situation {
         name: "after_a_publish",
-        options: &["--set", "publish=all"],
+        options: &["--flow", "cases", "--set", "publish=all"],
         set_up: |rig| {
             rig.run(&[]).expect(0);
             office_cases(rig, 2, "today");
@@ -154,10 +157,11 @@ fn edit_both_sides(rig: &Rig) {
 /// Cases of people who called, not yet tickets.
 pub(super) fn office_cases(rig: &Rig, count: usize, when: &str) {
     let contact = |number: usize| {
+        let address = format!("caller{number}-{}@example.net", when.replace(' ', "-"));
         let made = rig.edit(
             "oro",
             &json!({"contacts": [{"attributes": {"firstName": "Caller", "lastName": format!("Number {number} {when}"),
-                "emails": [{"email": format!("caller{number}-{}@example.net", when.replace(' ', "-"))}]}}]}),
+                "primaryEmail": address, "emails": [{"email": address}]}}]}),
         );
         made["contacts"][0].as_str().unwrap().to_owned()
     };
